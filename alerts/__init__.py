@@ -1,0 +1,1 @@
+"""What an answer means, whom to tell, and telling them."""

@@ -1,0 +1,1 @@
+"""How to look: one file per kind of check, named as its kind."""

@@ -1,0 +1,268 @@
+"""What every kind of check shares: its configuration, its probe, and what one probe yields."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, SecretStr
+from pydantic_core import core_schema
+
+from checks.units import Duration
+
+Labels = tuple[tuple[str, str], ...]
+"""Label pairs sorted by name; `()` for none."""
+
+
+class Outcome(StrEnum):
+    """Whose fault it is: nobody's, the target's, or ours."""
+
+    OK = "ok"
+    FAILED = "failed"
+    ERROR = "error"
+
+
+class Reason(StrEnum):
+    """Why a probe was not ok; a closed list, so that it can be a label."""
+
+    DNS = "dns"
+    CONNECT_REFUSED = "connect_refused"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS_HANDSHAKE = "tls_handshake"
+    TLS_EXPIRED = "tls_expired"
+    TLS_NAME = "tls_name"
+    READ_TIMEOUT = "read_timeout"
+    STATUS = "status"
+    BODY = "body"
+    ASSERTION = "assertion"
+    AUTH = "auth"
+    RATE_LIMITED = "rate_limited"
+    PROTOCOL = "protocol"
+    INTERNAL = "internal"
+
+
+class Failed(Exception):
+    """The target is at fault. `sentence` is for the person on call: "cannot X: why"."""
+
+    def __init__(self, reason: Reason, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+        self.sentence = sentence
+
+
+class Errored(Exception):
+    """We are at fault (our role's rights, our configuration, our network): the target's state is unknown."""
+
+    def __init__(self, reason: Reason, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+        self.sentence = sentence
+
+
+UNITS = frozenset(
+    {"seconds", "bytes", "ratio", "count", "timestamp", "bool", "per_second", "bytes_per_second", "number"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A number that a kind can record: declared once, for configuration, documentation and metrics.
+
+    `unit` is one of UNITS: base units only, `timestamp` in Unix seconds, `number` where nothing is known.
+    `also` is the family under which existing exporters show the same number (DESIGN 7), if there is one.
+    """
+
+    name: str
+    unit: str
+    help: str
+    labels: tuple[str, ...] = ()
+    counter: bool = False
+    also: str = ""
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise ValueError(f"{self.name}: {self.unit!r} is not one of {', '.join(sorted(UNITS))}")
+
+
+DURATION = Measurement(
+    "duration_seconds", "seconds", "How long the probe took, from asking to the whole answer."
+)
+
+
+class Url:
+    """An address that may carry credentials: prints masked everywhere; `reveal()` gives the whole of it."""
+
+    __slots__ = ("_text", "parts")
+
+    def __init__(self, text: str) -> None:
+        try:
+            self.parts: SplitResult = urlsplit(text)
+            port_is_a_number = self.parts.port
+        except ValueError as why:
+            raise ValueError(f"not an address: {why}") from None
+        del port_is_a_number
+        self._text = text
+
+    def reveal(self) -> str:
+        """The address with its credentials: for connecting, never for showing."""
+        return self._text
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown: the password as written."""
+        return (self.parts.password,) if self.parts.password else ()
+
+    def __str__(self) -> str:
+        parts = self.parts
+        if parts.password is None and parts.username is None:
+            return self._text
+        where = parts.netloc.rpartition("@")[2]
+        who = "***" if parts.username and not parts.password else f"{parts.username}:***"
+        return parts._replace(netloc=f"{who}@{where}").geturl()
+
+    def __repr__(self) -> str:
+        return f"Url({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Url) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        from_text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema(min_length=1))
+        return core_schema.json_or_python_schema(
+            json_schema=from_text,
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), from_text]),
+            serialization=core_schema.plain_serializer_function_ser_schema(str),
+        )
+
+
+class Run:
+    """One probe's sink: what it reads goes here. `memory` is what the check remembers between its probes."""
+
+    __slots__ = ("clock", "evidences", "measurements", "memory", "started", "took")
+
+    def __init__(self, memory: dict[Any, Any] | None = None) -> None:
+        self.measurements: list[tuple[str, float, Labels]] = []
+        self.evidences: list[tuple[str, str]] = []
+        self.memory: dict[Any, Any] = {} if memory is None else memory
+        self.started = time.monotonic()
+        self.took: float | None = None
+        self.clock = "loop"
+
+    def record(self, name: str, value: float, /, **labels: str) -> None:
+        """Record a declared measurement in its base unit."""
+        self.measurements.append((name, value, tuple(sorted(labels.items())) if labels else ()))
+
+    def rate(self, name: str, counter: float, /, **labels: str) -> None:
+        """Record how fast `counter` grew per second since the last probe; nothing the first time or after a reset."""
+        key = (name, tuple(sorted(labels.items())))
+        before = self.memory.get(key)
+        self.memory[key] = (counter, self.started)
+        if before is not None and counter >= before[0] and self.started > before[1]:
+            self.record(name, (counter - before[0]) / (self.started - before[1]), **labels)
+
+    def growth(self, name: str, counter: float) -> float | None:
+        """How much `counter` grew since the last probe; None the first time or after a reset."""
+        before = self.memory.get(("growth", name))
+        self.memory["growth", name] = counter
+        return counter - before if before is not None and counter >= before else None
+
+    def timed(self, seconds: float, clock: str) -> None:
+        """State how long the target took, where the kind knows better than the loop; clock is kernel or loop."""
+        self.took = seconds
+        self.clock = clock
+
+    def evidence(self, title: str, text: str) -> None:
+        """Keep what a person would look up next; shown with the alert."""
+        self.evidences.append((title, text))
+
+
+@dataclass(slots=True)
+class Result:
+    """All that one probe yielded. `at` is when it started (steady Unix seconds), `took` in seconds."""
+
+    outcome: Outcome
+    at: float
+    took: float
+    reason: Reason | None = None
+    sentence: str = ""
+    measurements: list[tuple[str, float, Labels]] = field(default_factory=list)
+    evidence: list[tuple[str, str]] = field(default_factory=list)
+    clock: str = "loop"
+    attempts: int = 1
+
+
+class Check(BaseModel):
+    """One configured, named, scheduled question to a target. Its fields are the keys of the configuration.
+
+    A kind is the one subclass in a file named as the kind. `probe` asks once: it records what it reads, raises
+    Failed where the target is at fault and Errored where we are, may be cancelled at any await, and leaves no
+    task, socket or child behind. Deadline, retries, timing, logging and metrics are the caller's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    kind: ClassVar[str] = ""
+    measurements: ClassVar[tuple[Measurement, ...]] = ()
+    up: ClassVar[str] = ""
+    """The family under which existing exporters say 1 for reached and 0 for not, such as probe_success."""
+
+    name: str = Field(description="Unique within its system; the identity of the check.")
+    system: str = Field(default="", description="The system it belongs to; `job` in the metrics.")
+    interval: Duration = Field(default=30.0, gt=0, description="Time from one probe's start to the next.")
+    timeout: Duration = Field(default=10.0, gt=0, description="When an unanswered probe counts as failed.")
+    retries: int = Field(
+        default=1, ge=0, le=10, description="Times a failure is asked again before it counts."
+    )
+    retry_interval: Duration = Field(default=1.0, ge=0, description="Time before a failure is asked again.")
+    labels: dict[str, str] = Field(default={}, description="Put on every alert of this check.")
+    depends_on: tuple[str, ...] = Field(
+        default=(), description="Checks without which this one can't succeed: `name`, or `system/name`."
+    )
+    description: str = Field(
+        default="", description="What it means to people when this fails; shown with its alerts."
+    )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        cls.kind = cls.kind or cls.__module__.rpartition(".")[2]
+
+    async def probe(self, run: Run) -> None:
+        """Ask once; see the class."""
+        raise NotImplementedError
+
+    @property
+    def target(self) -> str:
+        """What is watched, without credentials: `instance` in the metrics."""
+        return str(getattr(self, "url", "") or getattr(self, "dsn", ""))
+
+    @property
+    def key(self) -> str:
+        """The identity: `system/name`."""
+        return f"{self.system}/{self.name}" if self.system else self.name
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret in the configuration of this check, so that sentences and evidence can be scrubbed of it."""
+        return tuple(find_secrets(dict(self)))
+
+
+def find_secrets(value: Any) -> list[str]:
+    """The secret strings anywhere inside a configuration value."""
+    if isinstance(value, SecretStr):
+        return [value.get_secret_value()] if value.get_secret_value() else []
+    if isinstance(value, Url):
+        return list(value.secrets())
+    if isinstance(value, BaseModel):
+        return find_secrets(dict(value))
+    if isinstance(value, dict):
+        return [secret for item in value.values() for secret in find_secrets(item)]
+    if isinstance(value, list | tuple):
+        return [secret for item in value for secret in find_secrets(item)]
+    return []
