@@ -87,9 +87,7 @@ class Measurement:
             raise ValueError(f"{self.name}: {self.unit!r} is not one of {', '.join(sorted(UNITS))}")
 
 
-DURATION = Measurement(
-    "duration_seconds", "seconds", "How long the probe took, from asking to the whole answer."
-)
+DURATION = Measurement("duration_seconds", "seconds", "How long the probe took, from asking to the whole answer.")
 
 
 class Url:
@@ -132,9 +130,7 @@ class Url:
         return hash(self._text)
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         from_text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema(min_length=1))
         return core_schema.json_or_python_schema(
             json_schema=from_text,
@@ -218,17 +214,13 @@ class Check(BaseModel):
     system: str = Field(default="", description="The system it belongs to; `job` in the metrics.")
     interval: Duration = Field(default=30.0, gt=0, description="Time from one probe's start to the next.")
     timeout: Duration = Field(default=10.0, gt=0, description="When an unanswered probe counts as failed.")
-    retries: int = Field(
-        default=1, ge=0, le=10, description="Times a failure is asked again before it counts."
-    )
+    retries: int = Field(default=1, ge=0, le=10, description="Times a failure is asked again before it counts.")
     retry_interval: Duration = Field(default=1.0, ge=0, description="Time before a failure is asked again.")
     labels: dict[str, str] = Field(default={}, description="Put on every alert of this check.")
     depends_on: tuple[str, ...] = Field(
         default=(), description="Checks without which this one can't succeed: `name`, or `system/name`."
     )
-    description: str = Field(
-        default="", description="What it means to people when this fails; shown with its alerts."
-    )
+    description: str = Field(default="", description="What it means to people when this fails; shown with its alerts.")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

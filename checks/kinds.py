@@ -32,9 +32,7 @@ def names(package: str, folders: Iterable[Path] = (), group: str = "") -> list[s
     return sorted(name for name in found - NOT_KINDS if not name.startswith("_"))
 
 
-def load(
-    package: str, kind: str, base: type[ModelT], folders: Iterable[Path] = (), group: str = ""
-) -> type[ModelT]:
+def load(package: str, kind: str, base: type[ModelT], folders: Iterable[Path] = (), group: str = "") -> type[ModelT]:
     """The class of a kind: the one subclass of `base` in the file named as the kind.
 
     Looks in `package`, then in `folders`, then among the entry points of `group`. Raises UnknownKind, or ImportError
@@ -51,9 +49,7 @@ def load(
         if isinstance(item, type) and issubclass(item, base) and item.__module__ == module.__name__
     ]
     if len(classes) != 1:
-        raise ImportError(
-            f"the file of kind {kind!r} must hold one {base.__name__} class, it holds {len(classes)}"
-        )
+        raise ImportError(f"the file of kind {kind!r} must hold one {base.__name__} class, it holds {len(classes)}")
     return classes[0]
 
 
