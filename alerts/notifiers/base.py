@@ -1,0 +1,63 @@
+"""What every notifier shares: its configuration, one way to send, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from aiohttp import ClientSession
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.vocabulary import Notification
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The receiver accepted. `reference` is what later messages to the same group need (a thread, an id)."""
+
+    reference: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+class NotDelivered(Exception):
+    """The receiver did not accept. `retry` False: asking again can't help (a revoked token, an invalid event).
+
+    `after` is the receiver's own word for how long to wait, in seconds. `why` is a sentence; `reason` is one of
+    Alertmanager's words: clientError, serverError, contextDeadlineExceeded, authError, rateLimited, other.
+    """
+
+    def __init__(self, why: str, *, retry: bool, reason: str = "other", after: float | None = None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.retry = retry
+        self.reason = reason
+        self.after = after
+
+
+class Notifier(BaseModel):
+    """One configured way to reach people, inside a receiver; its fields are the keys of `<kind>_configs`.
+
+    `send` asks once. `reference` is what the last accepted message of this group returned. Retries, back-off, deadline and
+    limits are the caller's; `per_minute` is the pace that the destination allows for one `limit_key`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    kind: ClassVar[str] = ""
+    per_minute: ClassVar[float] = 600.0
+
+    send_resolved: bool = Field(default=True, description="Tell the resolve too.")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        cls.kind = cls.kind or cls.__module__.rpartition(".")[2]
+
+    async def send(self, note: Notification, http: ClientSession, reference: Mapping[str, str]) -> Receipt:
+        """Send once, or raise NotDelivered."""
+        raise NotImplementedError
+
+    @property
+    def limit_key(self) -> str:
+        """Which destinations share one pace: a routing key, a channel."""
+        return f"{self.kind}:{hash(self.model_dump_json())}"

@@ -1,0 +1,154 @@
+"""The words of alerting: severity, threshold, alert, notification; no behaviour beyond naming and identity."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from alerts.thresholds import Condition
+
+
+class Severity(StrEnum):
+    """How bad, in the four words that routes know; a system maps its own words onto them."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst, so that sorting puts it first."""
+        return list(Severity).index(self)
+
+
+class Phase(StrEnum):
+    """Where an alert is in its life; inactive ones are not kept."""
+
+    INACTIVE = "inactive"
+    PENDING = "pending"
+    FIRING = "firing"
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """What to do: a section of a Markdown file. `text` is the section's own words, `url` a link for the rest."""
+
+    title: str = ""
+    text: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A configured limit on one check's measurements. Durations in seconds."""
+
+    alert: str
+    check: str
+    system: str
+    when: Condition
+    severity: Severity
+    severity_word: str
+    resolve_when: Condition | None = None
+    hold: float = 0.0
+    keep_firing: float = 0.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    runbook: Runbook = Runbook()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its identity across reloads: the check's key and the alert's name."""
+        return self.check, self.alert
+
+
+@dataclass(slots=True)
+class Alert:
+    """A threshold breached, with its history; one per fingerprint. Times in steady Unix seconds, 0 for never."""
+
+    fingerprint: str
+    labels: dict[str, str]
+    check: str
+    severity: Severity
+    phase: Phase = Phase.PENDING
+    since: float = 0.0
+    fired_at: float = 0.0
+    clear_since: float = 0.0
+    resolved_at: float = 0.0
+    annotations: dict[str, str] = field(default_factory=dict)
+    value: str = ""
+    limit: str = ""
+    reason: str = ""
+    sentence: str = ""
+    evidence: list[tuple[str, str]] = field(default_factory=list)
+    runbook: Runbook = Runbook()
+    severity_word: str = ""
+    target: str = ""
+    impact: list[str] = field(default_factory=list)
+    withheld: str = ""
+    """Why nobody has been told that it fires; empty when they have, or when it does not fire."""
+    told: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.labels["alertname"]
+
+
+@dataclass(slots=True)
+class Notification:
+    """One message about one group to one notifier, whole and by itself: it is what the outbox keeps.
+
+    `reason` says why it was sent (`first`, `added`, `changed`, `resolved`, `reminder`, `test`), `at` is steady Unix seconds.
+    `dedup_key` depends on the group's identity alone, never on the route, so that edits of routes orphan nothing.
+    """
+
+    status: Literal["firing", "resolved"]
+    receiver: str
+    group_key: str
+    dedup_key: str
+    reason: str
+    at: float
+    group_labels: dict[str, str]
+    alerts: list[Alert]
+    external_url: str = ""
+
+    @property
+    def firing(self) -> list[Alert]:
+        return [alert for alert in self.alerts if alert.phase is Phase.FIRING]
+
+    @property
+    def resolved(self) -> list[Alert]:
+        return [alert for alert in self.alerts if alert.phase is not Phase.FIRING]
+
+    @property
+    def severity(self) -> Severity:
+        """The worst of those that fire, or of all when none does."""
+        return min((alert.severity for alert in self.firing or self.alerts), key=lambda severity: severity.rank)
+
+    def common(self, which: Literal["labels", "annotations"]) -> dict[str, str]:
+        """The pairs that all of its alerts share."""
+        first, *rest = [getattr(alert, which) for alert in self.alerts]
+        return {name: text for name, text in first.items() if all(other.get(name) == text for other in rest)}
+
+
+def fingerprint(labels: Mapping[str, str]) -> str:
+    """Sixteen hex digits that identify a label set: FNV-1a over sorted pairs, as Prometheus' common/model computes it."""
+    state = 14695981039346656037
+    for name in sorted(labels):
+        for piece in (name, "\xff", labels[name], "\xff"):
+            for byte in b"\xff" if piece == "\xff" else piece.encode("utf-8", "surrogatepass"):
+                state = ((state ^ byte) * 1099511628211) & 0xFFFFFFFFFFFFFFFF
+    return f"{state:016x}"
+
+
+def dedup_key(group_labels: Mapping[str, str], receiver: str) -> str:
+    """What a receiver's service knows the group by, at most 255 characters: readable, then a digest of the identity."""
+    identity = "\xff".join(f"{name}\xfe{text}" for name, text in sorted(group_labels.items()))
+    digest = hashlib.sha256(f"{receiver}\xfd{identity}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    readable = "/".join(text for _, text in sorted(group_labels.items()))
+    printable = "".join(char if char.isascii() and char.isprintable() and char != " " else "-" for char in readable)
+    return f"runwatch/{printable[:200]}/{digest}"
