@@ -48,7 +48,7 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One node of the tree, its inherited values filled in. Durations in seconds; `group_by` None means by all labels."""
+    """One node of the tree, inherited values filled in. Durations in seconds; `group_by` None means by all labels."""
 
     receiver: str
     matchers: tuple[Matcher, ...] = ()

@@ -34,6 +34,9 @@ class Phase(StrEnum):
     FIRING = "firing"
 
 
+ThresholdKey = tuple[str, str, Severity]
+
+
 @dataclass(frozen=True, slots=True)
 class Runbook:
     """What to do: a section of a Markdown file. `text` is the section's own words, `url` a link for the rest."""
@@ -61,9 +64,9 @@ class Threshold:
     runbook: Runbook = Runbook()
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Its identity across reloads: the check's key and the alert's name."""
-        return self.check, self.alert
+    def key(self) -> ThresholdKey:
+        """Its identity across reloads: the check's key, the alert's name, the severity."""
+        return self.check, self.alert, self.severity
 
 
 @dataclass(slots=True)
@@ -97,12 +100,17 @@ class Alert:
     def name(self) -> str:
         return self.labels["alertname"]
 
+    @property
+    def threshold_key(self) -> ThresholdKey:
+        """Which threshold it breaches: `Threshold.key`."""
+        return self.check, self.name, self.severity
+
 
 @dataclass(slots=True)
 class Notification:
     """One message about one group to one notifier, whole and by itself: it is what the outbox keeps.
 
-    `reason` says why it was sent (`first`, `added`, `changed`, `resolved`, `reminder`, `test`), `at` is steady Unix seconds.
+    `reason` says why it was sent: `first`, `added`, `changed`, `resolved` or `reminder`; `at` is steady Unix seconds.
     `dedup_key` depends on the group's identity alone, never on the route, so that edits of routes orphan nothing.
     """
 
@@ -136,7 +144,7 @@ class Notification:
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
-    """Sixteen hex digits that identify a label set: FNV-1a over sorted pairs, as Prometheus' common/model computes it."""
+    """Sixteen hex digits that identify a label set: FNV-1a over sorted pairs, as Prometheus computes it."""
     state = 14695981039346656037
     for name in sorted(labels):
         for piece in (name, "\xff", labels[name], "\xff"):

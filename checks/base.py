@@ -170,6 +170,19 @@ class Run:
         self.memory["growth", name] = counter
         return counter - before if before is not None and counter >= before else None
 
+    def share(self, name: str, part: float, rest: float, minimum: float) -> None:
+        """Record which share `part` has of what two counters grew by since it was last recorded.
+
+        Nothing the first time, after a reset, or until they grew by `minimum` together: a ratio of few is noise.
+        """
+        before = self.memory.get(("share", name))
+        if before is not None and part >= before[0] and rest >= before[1]:
+            grown = part - before[0] + rest - before[1]
+            if grown < max(minimum, 1):
+                return
+            self.record(name, (part - before[0]) / grown)
+        self.memory["share", name] = (part, rest)
+
     def timed(self, seconds: float, clock: str) -> None:
         """State how long the target took, where the kind knows better than the loop; clock is kernel or loop."""
         self.took = seconds
@@ -230,6 +243,10 @@ class Check(BaseModel):
         """Ask once; see the class."""
         raise NotImplementedError
 
+    def declared(self) -> tuple[Measurement, ...]:
+        """Every measurement that this very check can record: those of its kind, and what its configuration adds."""
+        return self.measurements
+
     @property
     def target(self) -> str:
         """What is watched, without credentials: `instance` in the metrics."""
@@ -258,3 +275,18 @@ def find_secrets(value: Any) -> list[str]:
     if isinstance(value, list | tuple):
         return [secret for item in value for secret in find_secrets(item)]
     return []
+
+
+def revealed(value: Any) -> Any:
+    """A configuration value with its secrets in the open: for the outbox, which keeps a destination as it was."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Url):
+        return value.reveal()
+    if isinstance(value, BaseModel):
+        return revealed(dict(value))
+    if isinstance(value, dict):
+        return {name: revealed(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [revealed(item) for item in value]
+    return value

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
-from aiohttp import ClientSession
+from aiohttp import ClientResponse, ClientSession
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.vocabulary import Notification
@@ -38,8 +40,8 @@ class NotDelivered(Exception):
 class Notifier(BaseModel):
     """One configured way to reach people, inside a receiver; its fields are the keys of `<kind>_configs`.
 
-    `send` asks once. `reference` is what the last accepted message of this group returned. Retries, back-off, deadline and
-    limits are the caller's; `per_minute` is the pace that the destination allows for one `limit_key`.
+    `send` asks once. `reference` is what the last accepted message of this group returned. Retries, back-off,
+    deadline and limits are the caller's; `per_minute` is the pace that the destination allows for one `limit_key`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -60,4 +62,28 @@ class Notifier(BaseModel):
     @property
     def limit_key(self) -> str:
         """Which destinations share one pace: a routing key, a channel."""
-        return f"{self.kind}:{hash(self.model_dump_json())}"
+        return self.kind
+
+
+def refusal(who: str, answer: ClientResponse, said: str) -> NotDelivered:
+    """What an HTTP answer that does not accept means: 408, 429 and 5xx are worth another try, the rest is not."""
+    sentence = f"{who} answered {answer.status}: {said.strip()[:300] or 'nothing'}"
+    if answer.status == 429:
+        return NotDelivered(sentence, retry=True, reason="rateLimited", after=retry_after(answer))
+    if answer.status >= 500 or answer.status == 408:
+        return NotDelivered(sentence, retry=True, reason="serverError", after=retry_after(answer))
+    reason = "authError" if answer.status in (401, 403) else "clientError"
+    return NotDelivered(sentence, retry=False, reason=reason)
+
+
+def retry_after(answer: ClientResponse) -> float | None:
+    """Seconds that the receiver asks us to wait, from a number or a date (RFC 9110, 10.2.3); None when it does not."""
+    text = answer.headers.get("Retry-After", "").strip()
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -1,0 +1,114 @@
+"""What is owed and what has changed: parcels to deliver, and one set of changes that becomes durable as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from alerts.telling import Telling
+from alerts.vocabulary import Alert, Notification, Phase, Runbook, Severity
+
+
+@dataclass(slots=True)
+class Parcel:
+    """A notification on its way to one destination. Times in steady Unix seconds."""
+
+    id: str
+    thread: str
+    destination: dict[str, Any]
+    note: Notification
+    created: float
+    attempts: int = 0
+    next_at: float = 0.0
+    last_error: str = ""
+    fell_over: bool = False
+
+
+@dataclass(slots=True)
+class Entry:
+    """A line of the ledger: what became of a parcel. `status` is delivered or dead."""
+
+    parcel: str
+    thread: str
+    receiver: str
+    kind: str
+    reason: str
+    dedup_key: str
+    status: str
+    attempts: int
+    created: float
+    ended: float
+    error: str = ""
+    alerts: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Changes:
+    """Everything one decision changes; None marks what is to be forgotten. Written in one transaction."""
+
+    alerts: dict[str, Alert | None] = field(default_factory=dict)
+    tellings: dict[str, Telling | None] = field(default_factory=dict)
+    parcels: dict[str, Parcel | None] = field(default_factory=dict)
+    references: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.alerts or self.tellings or self.parcels or self.references or self.entries)
+
+    def merge(self, later: Changes) -> None:
+        """Add what came later; the later word about a thing holds."""
+        self.alerts |= later.alerts
+        self.tellings |= later.tellings
+        self.parcels |= later.parcels
+        self.references |= later.references
+        self.entries += later.entries
+
+
+@dataclass(slots=True)
+class Kept:
+    """What a store gives back at the start."""
+
+    alerts: list[Alert] = field(default_factory=list)
+    tellings: list[Telling] = field(default_factory=list)
+    parcels: list[Parcel] = field(default_factory=list)
+    references: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+class NotKept(Exception):
+    """The store could not make changes durable; the text says why, and none of them was written."""
+
+
+class Keeper(Protocol):
+    """Where changes become durable."""
+
+    async def write(self, changes: Changes) -> None:
+        """Return when all of it is on disk, or raise NotKept."""
+
+
+def alert_from(data: dict[str, Any]) -> Alert:
+    """An alert as `asdict` wrote it."""
+    return Alert(
+        **data
+        | {
+            "severity": Severity(data["severity"]),
+            "phase": Phase(data["phase"]),
+            "runbook": Runbook(**data["runbook"]),
+            "evidence": [(title, text) for title, text in data["evidence"]],
+        }
+    )
+
+
+def note_from(data: dict[str, Any]) -> Notification:
+    """A notification as `asdict` wrote it."""
+    return Notification(**data | {"alerts": [alert_from(alert) for alert in data["alerts"]]})
+
+
+def parcel_from(data: dict[str, Any]) -> Parcel:
+    """A parcel as `asdict` wrote it."""
+    return Parcel(**data | {"note": note_from(data["note"])})
+
+
+def as_data(thing: Alert | Telling | Parcel | Entry) -> dict[str, Any]:
+    """What is written of a thing: plain data, the inverse of the `…_from` above."""
+    return asdict(thing)

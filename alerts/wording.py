@@ -1,0 +1,97 @@
+"""The words of a page: headline, facts and times, the same for every notifier."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from alerts.vocabulary import Alert, Notification, Phase
+from checks.units import show_duration
+
+CUT = " … (cut)"
+
+
+def headline(note: Notification) -> str:
+    """One line for a lock screen: how bad, what, where, and how many more."""
+    worst = (note.firing or note.alerts)[0]
+    more = len(note.firing or note.alerts) - 1
+    mark = "RESOLVED" if note.status == "resolved" else worst.severity_word or worst.severity.value
+    tail = f" (+{more} more)" if more else ""
+    return f"[{mark}] {worst.name} · {worst.check}{tail}: {summary(worst, note.at)}"
+
+
+def summary(alert: Alert, now: float) -> str:
+    """What is wrong in a sentence: the operator's own words if there are any, else the probe's, else value and limit."""
+    if alert.phase is not Phase.FIRING:
+        lasted = show_duration(max(0.0, alert.resolved_at - alert.since))
+        return f"back to normal after {lasted}"
+    said = alert.annotations.get("summary") or alert.sentence
+    if said:
+        return said
+    return f"{alert.value}, limit: {alert.limit}" if alert.limit else alert.value or "the threshold is breached"
+
+
+def facts(alert: Alert, now: float) -> list[tuple[str, str]]:
+    """What a person wants to know next, as titled lines; only what there is."""
+    firing = alert.phase is Phase.FIRING
+    lines = [
+        ("Severity", f"{alert.severity_word or alert.severity.value} ({alert.severity.value})"),
+        ("Since", f"{clock_time(alert.since)} ({show_duration(max(0.0, now - alert.since))} ago)"),
+        ("Until", "" if firing else clock_time(alert.resolved_at)),
+        ("Value", f"{alert.value} (limit: {alert.limit})" if alert.limit else ""),
+        ("Target", alert.target),
+        ("Reason", alert.reason),
+        ("Meaning", alert.annotations.get("description", "")),
+        (
+            "Affected",
+            ", ".join(alert.impact[:10]) + (f" and {len(alert.impact) - 10} more" if alert.impact[10:] else ""),
+        ),
+    ]
+    return [(title, text) for title, text in lines if text]
+
+
+def links(note: Notification) -> list[tuple[str, str]]:
+    """Title and address of what to open: the page, the runbook, the dashboard."""
+    found = []
+    if note.external_url:
+        found.append(("Open in runwatch", f"{note.external_url.rstrip('/')}/#{note.alerts[0].fingerprint}"))
+    for alert in note.alerts[:3]:
+        for title, address in (
+            ("Runbook", alert.runbook.url or alert.annotations.get("runbook_url", "")),
+            ("Dashboard", alert.annotations.get("dashboard_url", "")),
+        ):
+            if address.startswith(("http://", "https://")) and (title, address) not in found:
+                found.append((title, address))
+    return found
+
+
+def evidence(alert: Alert, most: int) -> str:
+    """All the evidence as one text of at most `most` characters."""
+    return cut("\n\n".join(f"{title}:\n{text}" for title, text in alert.evidence), most)
+
+
+def clock_time(at: float) -> str:
+    """A time as people write it, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at)) if at else "never"
+
+
+def rfc3339(at: float) -> str:
+    """A time as machines write it, in UTC with milliseconds; Alertmanager's zero for never."""
+    if not at:
+        return "0001-01-01T00:00:00Z"
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}Z"
+
+
+def cut(text: str, most: int) -> str:
+    """At most `most` characters, with a word that it was cut."""
+    return text if len(text) <= most else text[: max(0, most - len(CUT))] + CUT
+
+
+def printable(text: str) -> str:
+    """Without what could break a message or hide in it: control characters, NUL, direction overrides, lone surrogates."""
+    return "".join(char if char in "\n\t" or char.isprintable() else "\ufffd" for char in text)
+
+
+def names(alerts: Iterable[Alert]) -> str:
+    """The alerts' names, once each, in order."""
+    return ", ".join(dict.fromkeys(alert.name for alert in alerts))
