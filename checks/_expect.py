@@ -1,0 +1,160 @@
+"""What an HTTP answer must be: status, headers, text and JSON values, compiled when the configuration is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Annotated, Any
+
+import orjson
+from jmespath.exceptions import JMESPathError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from checks._jsonpath import NotANumber, compile_path
+from checks.base import Failed, Reason
+
+SEARCHED = 65536
+"""Characters of a body that a regular expression sees: bounds what a slow expression can cost."""
+
+Ranges = tuple[tuple[int, int], ...]
+
+_CLASS = re.compile(r"([1-5])xx", re.IGNORECASE)
+_RANGE = re.compile(r"(\d{3})\s*-\s*(\d{3})")
+_ONE = re.compile(r"\d{3}")
+
+
+def parse_status(value: Any) -> Ranges:
+    """The ranges in 200, "2xx", "200-299" or a list of those; ValueError with a sentence otherwise."""
+    if isinstance(value, list | tuple) and not _is_ranges(value):
+        if not value:
+            raise ValueError("at least one status is wanted")
+        return tuple(item for each in value for item in parse_status(each))
+    if _is_ranges(value):
+        return tuple(value)
+    text = str(value).strip()
+    if not isinstance(value, bool):
+        if match := _CLASS.fullmatch(text):
+            return ((int(match[1]) * 100, int(match[1]) * 100 + 99),)
+        if match := _RANGE.fullmatch(text):
+            return ((int(match[1]), int(match[2])),)
+        if _ONE.fullmatch(text):
+            return ((int(text), int(text)),)
+    raise ValueError(f"{text!r} is no HTTP status; write 200, 2xx, 200-299 or a list of those")
+
+
+def _is_ranges(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(item, tuple) for item in value)
+
+
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as why:
+        at = f" at position {why.pos + 1}" if why.pos is not None else ""
+        raise ValueError(f"{text!r} is no regular expression{at}: {why.msg}") from None
+    except (RecursionError, OverflowError):
+        raise ValueError(f"{text[:80]!r} is too large for a regular expression") from None
+    return text
+
+
+def _path(text: str) -> str:
+    compile_path(text)
+    return text
+
+
+Status = Annotated[
+    Ranges,
+    BeforeValidator(parse_status),
+    WithJsonSchema(
+        {"anyOf": [{"type": ["integer", "string"]}, {"type": "array", "items": {"type": ["integer", "string"]}}]}
+    ),
+]
+Regex = Annotated[str, AfterValidator(_regex)]
+JsonPath = Annotated[str, AfterValidator(_path)]
+
+
+class Expect(BaseModel):
+    """What the answer must be; `check` raises Failed with the first difference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    status: Status = Field(default=((200, 299),), description="200, 2xx, 200-299, or a list of those.")
+    values: dict[JsonPath, Any] = Field(
+        default={}, alias="json", description="JMESPath expressions and the values that they must have, types included."
+    )
+    body_regex: Regex | None = Field(default=None, description="Must be found in the body's first 64 KiB.")
+    body_not_regex: Regex | None = Field(default=None, description="Must not be found in the body's first 64 KiB.")
+    headers: dict[str, Regex] = Field(default={}, description="Regular expressions that headers must match.")
+
+    @property
+    def wants_text(self) -> bool:
+        """Whether anything is asked of the body as text."""
+        return self.body_regex is not None or self.body_not_regex is not None
+
+    def accepts(self, status: int) -> bool:
+        """Whether the status is an expected one."""
+        return any(low <= status <= high for low, high in self.status)
+
+    @cached_property
+    def _values(self) -> tuple[tuple[str, Callable[[Any], Any], Any], ...]:
+        return tuple((path, compile_path(path), wanted) for path, wanted in self.values.items())
+
+    def check_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Raise Failed assertion for a header that is missing or does not match."""
+        for name, pattern in self.headers.items():
+            key = name.lower().encode("latin-1", "replace")
+            found = [value.decode("latin-1") for known, value in headers if known.lower() == key]
+            if not found:
+                raise Failed(Reason.ASSERTION, f"header {name} is missing, expected to match {pattern!r}")
+            if not any(re.search(pattern, value) for value in found):
+                raise Failed(Reason.ASSERTION, f"header {name} is {brief(found[0])}, expected to match {pattern!r}")
+
+    def check_text(self, text: str, whole: bool) -> None:
+        """Raise Failed assertion where the body's text is not as expected; `whole` says that nothing was cut off."""
+        searched = "" if whole else f" (its first {SEARCHED // 1024} KiB were searched)"
+        if self.body_regex is not None and not re.search(self.body_regex, text):
+            raise Failed(Reason.ASSERTION, f"the body does not match {self.body_regex!r}{searched}")
+        if self.body_not_regex is not None and (match := re.search(self.body_not_regex, text)):
+            sentence = f"the body holds {brief(match[0])}, which {self.body_not_regex!r} forbids"
+            raise Failed(Reason.ASSERTION, sentence)
+
+    def check_values(self, document: Any) -> None:
+        """Raise Failed assertion for the first value of the JSON document that is not as expected."""
+        for path, evaluate, wanted in self._values:
+            value = evaluated(evaluate, document, path)
+            if not same(value, wanted):
+                raise Failed(Reason.ASSERTION, f"{path} is {brief(value)}, expected {brief(wanted)}")
+
+
+def evaluated(evaluate: Callable[[Any], Any], document: Any, path: str) -> Any:
+    """The value of an expression; Failed assertion where the document does not suit it."""
+    try:
+        return evaluate(document)
+    except NotANumber as why:
+        raise Failed(Reason.ASSERTION, str(why)) from None
+    except (JMESPathError, TypeError, ValueError, OverflowError) as why:
+        raise Failed(Reason.ASSERTION, f"cannot read {path}: {brief(str(why))}") from None
+
+
+def same(value: Any, wanted: Any) -> bool:
+    """Whether two JSON values are equal, where true is not 1 and "1" is not 1."""
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    if isinstance(value, dict) and isinstance(wanted, dict):
+        return value.keys() == wanted.keys() and all(same(value[key], wanted[key]) for key in wanted)
+    if isinstance(value, list) and isinstance(wanted, list):
+        return len(value) == len(wanted) and all(map(same, value, wanted))
+    if isinstance(value, int | float) and isinstance(wanted, int | float):
+        return value == wanted
+    return type(value) is type(wanted) and bool(value == wanted)
+
+
+def brief(value: Any, most: int = 120) -> str:
+    """A value as JSON, cut to what fits a sentence."""
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:
+        text = str(value)
+    text = "".join(letter if letter.isprintable() else "�" for letter in text[: most + 1])
+    return text if len(text) <= most else text[:most] + "…"

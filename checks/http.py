@@ -1,0 +1,245 @@
+"""Asks an HTTP or HTTPS address on a fresh connection and judges status, headers, body and JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import unquote
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    model_validator,
+)  # fmt: skip
+
+from checks import _answer, _network
+from checks._expect import SEARCHED, Expect, JsonPath, brief, evaluated
+from checks._jsonpath import compile_number
+from checks._request import Hop, Sender, basic, is_sensitive, redirected, web_address
+from checks.base import Check, Failed, Measurement, Reason, Run, Url
+from checks.units import Size
+from checks.wire import http1
+from checks.wire.fault import WireError
+from checks.wire.patience import Patience
+
+UNITS_BY_ENDING = {
+    "_seconds": "seconds", "_bytes": "bytes", "_ratio": "ratio", "_total": "count", "_count": "count",
+}  # fmt: skip
+"""How the name of a measure tells its unit."""
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class BasicAuth(BaseModel):
+    """A user's name and password."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    username: str
+    password: SecretStr = SecretStr("")
+
+
+Method = Annotated[
+    Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+]
+
+
+class Http(Check):
+    """Asks an HTTP or HTTPS address; every probe on a fresh connection, so that a dead listener can't look alive."""
+
+    up: ClassVar[str] = "probe_success"
+    measurements: ClassVar[tuple[Measurement, ...]] = (
+        Measurement(
+            "duration_seconds", "seconds", "How long the target took, redirects included.",
+            also="probe_duration_seconds",
+        ),
+        Measurement(
+            "phase_seconds", "seconds", "Time by phase: resolve, connect, tls, processing, transfer.",
+            labels=("phase",), also="probe_http_duration_seconds",
+        ),
+        Measurement("status_code", "number", "Status of the answer.", also="probe_http_status_code"),
+        Measurement("content_length", "bytes", "Content-Length of the answer.", also="probe_http_content_length"),
+        Measurement(
+            "body_bytes", "bytes", "Size of the body, decompressed, as far as it was read.",
+            also="probe_http_uncompressed_body_length",
+        ),
+        Measurement("redirects", "count", "Redirects that were followed.", also="probe_http_redirects"),
+        Measurement("tls", "bool", "Whether the answer came over TLS.", also="probe_http_ssl"),
+        Measurement("http_version", "number", "HTTP version of the answer.", also="probe_http_version"),
+        _network.IP_PROTOCOL,
+        _network.DNS_LOOKUP,
+        _network.EXPIRES,
+        _network.EXPIRES_IN,
+    )  # fmt: skip
+
+    url: Annotated[Url, AfterValidator(web_address)] = Field(description="The address, maybe with credentials.")
+    method: Method = Field(default="GET", description="The method; capitals or not.")
+    headers: dict[str, SecretStr] = Field(default={}, description="Headers to send; never shown.")
+    body: str | None = Field(default=None, description="Text to send.")
+    json_body: Any = Field(default=None, description="Value to send as JSON.")
+    basic_auth: BasicAuth | None = Field(default=None, description="Name and password for basic authentication.")
+    bearer_token: SecretStr | None = Field(default=None, description="Token to send as `Authorization: Bearer`.")
+    follow_redirects: bool = Field(default=True, description="Whether to go where a redirect points.")
+    max_redirects: int = Field(default=10, ge=0, le=50, description="Redirects after which the probe fails.")
+    tls: _network.TlsSettings = Field(default=_network.TlsSettings(), description="Settings of the encryption.")
+    ip_family: _network.IpFamily = Field(default="any", description="any, 4 or 6.")
+    expect: Expect = Field(default=Expect(), description="What the answer must be.")
+    measure: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], JsonPath] = Field(
+        default={}, description="Numbers to read from the JSON answer: names and JMESPath expressions."
+    )
+    max_body: Size = Field(default=2**20, ge=0, description="Bytes of the body to read at most.")
+    max_decompressed: Size = Field(default=10 * 2**20, ge=0, description="Bytes of the decompressed body at most.")
+
+    _sender: Sender = PrivateAttr()
+    _first: Hop = PrivateAttr()
+    _measures: tuple[tuple[str, str, Callable[[Any], float | None]], ...] = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Http:
+        if self.body is not None and self.json_body is not None:
+            raise ValueError("body and json_body exclude each other")
+        ways = (self.basic_auth, self.bearer_token, self.url.parts.username)
+        if sum(way is not None for way in ways) > 1:
+            raise ValueError("only one of basic_auth, bearer_token and credentials in the url can be given")
+        taken = {measurement.name for measurement in type(self).measurements}
+        if clash := sorted(taken & self.measure.keys()):
+            raise ValueError(f"measure {clash[0]!r} has the name of a measurement that every http check has")
+        self._prepare()
+        return self
+
+    def _prepare(self) -> None:
+        """Build what is the same for every probe: the request's bytes and the compiled expressions."""
+        body = (self.body or "").encode() if self.json_body is None else orjson.dumps(self.json_body)
+        self._sender = Sender(
+            headers=tuple((name, value.get_secret_value()) for name, value in self.headers.items()),
+            authorization=self._authorization(),
+            content_type="" if self.json_body is None else "application/json",
+            trust=self.tls.trust(),
+            server_name=self.tls.server_name,
+        )
+        self._first = Hop(self._sender, self.url, self.method, body)
+        self._measures = tuple((name, path, compile_number(path)) for name, path in self.measure.items())
+
+    def declared(self) -> tuple[Measurement, ...]:
+        """Those of the kind, and one for each of `measure`, its unit by its name's ending."""
+        return self.measurements + tuple(
+            Measurement(name, _unit(name), f"{path} of the answer.", counter=name.endswith("_total"))
+            for name, path in self.measure.items()
+        )
+
+    def secrets(self) -> tuple[str, ...]:
+        """Also the forms in which credentials travel; of the headers only those that carry secrets."""
+        parts = self.url.parts
+        found = [*self.url.secrets(), unquote(parts.password or "")]
+        found += [self._sender.authorization.partition(" ")[2]]
+        if self.basic_auth is not None:
+            found.append(self.basic_auth.password.get_secret_value())
+        found += [value for name, value in self._sender.headers if is_sensitive(name)]
+        return tuple(secret for secret in found if secret)
+
+    def _authorization(self) -> str:
+        parts = self.url.parts
+        if self.bearer_token is not None:
+            return f"Bearer {self.bearer_token.get_secret_value()}"
+        if self.basic_auth is not None:
+            return basic(self.basic_auth.username, self.basic_auth.password.get_secret_value())
+        if parts.username is None and parts.password is None:
+            return ""
+        return basic(unquote(parts.username or ""), unquote(parts.password or ""))
+
+    async def probe(self, run: Run) -> None:
+        """Ask, follow redirects, record, judge."""
+        trip = _network.Trip()
+        answer = http1.Answer()
+        try:
+            with Patience(self.timeout) as patience:
+                answer, hops, hop = await self._travel(patience, trip)
+        except WireError as error:
+            _network.record_expiry(run, trip.chain)
+            run.evidence("Phases", str(trip))
+            raise _network.translated(error) from None
+        run.timed(trip.total(), trip.clock)
+        self._record(run, trip, answer, hops, hop)
+        try:
+            self._judge(run, answer)
+        except Failed:
+            run.evidence("Phases", str(trip))
+            run.evidence("Answer", _answer.excerpt(answer))
+            raise
+
+    async def _travel(self, patience: Patience, trip: _network.Trip) -> tuple[http1.Answer, int, Hop]:
+        hop = self._first
+        visited = set()
+        for count in range(self.max_redirects + 1):
+            answer = await self._ask(hop, patience, trip)
+            location = answer.header(b"location") if answer.status in REDIRECTS else None
+            if location is None or not self.follow_redirects:
+                return answer, count, hop
+            visited.add((hop.method, hop.url.reveal()))
+            hop = redirected(hop, answer.status, location, self._sender, self._first.origin)
+            if (hop.method, hop.url.reveal()) in visited:
+                raise WireError("read", "protocol", f"the redirects go in a circle, back to {hop.url}")
+        raise WireError("read", "protocol", f"more than {self.max_redirects} redirects, the next to {hop.url}")
+
+    async def _ask(self, hop: Hop, patience: Patience, trip: _network.Trip) -> http1.Answer:
+        answer = http1.Answer()
+        line = await _network.reach(hop.to, self.ip_family, patience, trip)
+        try:
+            stream: http1.Stream = line
+            if hop.trust is not None:
+                stream = await _network.encrypt(line, hop.trust, hop.server_name, patience, trip)
+            await http1.ask(
+                stream, hop.question, patience,
+                body_most=self.max_body, plain_most=self.max_decompressed, answer=answer,
+            )  # fmt: skip
+        finally:
+            line.close()
+            if answer.first:
+                trip.add("processing", max(0.0, answer.first - answer.asked))
+                trip.add("transfer", max(0.0, answer.last - answer.first))
+            trip.kernel = trip.kernel and line.kernel
+        return answer
+
+    def _record(self, run: Run, trip: _network.Trip, answer: http1.Answer, hops: int, hop: Hop) -> None:
+        for phase, seconds in trip.phases():
+            run.record("phase_seconds", seconds, phase=phase)
+        run.record("status_code", answer.status)
+        if answer.length is not None:
+            run.record("content_length", answer.length)
+        run.record("body_bytes", len(answer.body))
+        run.record("redirects", hops)
+        run.record("tls", 1.0 if hop.trust is not None else 0.0)
+        run.record("http_version", float(answer.version or 0))
+        run.record("ip_protocol", trip.family)
+        run.record("dns_lookup_seconds", trip.resolve or 0.0)
+        _network.record_expiry(run, trip.chain)
+
+    def _judge(self, run: Run, answer: http1.Answer) -> None:
+        expect = self.expect
+        _answer.check_status(answer, expect, bool(self._sender.authorization))
+        if expect.headers:
+            expect.check_headers(answer.headers)
+        if not (self._measures or expect.values or expect.wants_text):
+            return
+        if answer.encoding:
+            raise Failed(Reason.BODY, f"cannot read the body: it is compressed with {brief(answer.encoding)}")
+        if expect.wants_text:
+            expect.check_text(_answer.text(answer, SEARCHED), len(answer.body) <= SEARCHED and not answer.truncated)
+        if self._measures or expect.values:
+            document = _answer.document(answer)
+            expect.check_values(document)
+            for name, path, evaluate in self._measures:
+                value = evaluated(evaluate, document, path)
+                if value is not None:
+                    run.record(name, value)
+
+
+def _unit(name: str) -> str:
+    return next((unit for ending, unit in UNITS_BY_ENDING.items() if name.endswith(ending)), "number")

@@ -1,0 +1,257 @@
+"""A TCP connection without transports: non-blocking sockets on the running loop, raced over addresses (RFC 8305).
+
+A transport would hide recvmsg, and with it the kernel's stamps; it also costs 300 KiB for each hanging TLS target
+where this costs 40.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Sequence
+from time import monotonic
+
+from checks.wire import clock
+from checks.wire.fault import WireError
+from checks.wire.patience import Patience
+from checks.wire.resolve import Address
+
+NEXT_AFTER = 0.25
+"""Seconds until the next address is tried beside a silent one (RFC 8305, section 5)."""
+
+CHUNK = 65536
+
+_OURS = frozenset(
+    {
+        errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS,
+        errno.ENOMEM, errno.EACCES, errno.EPERM, errno.EAFNOSUPPORT, errno.EINVAL,
+    }
+)  # fmt: skip
+
+
+class Line:
+    """An open connection to one address. `close` it on every path; it is a context manager for that.
+
+    `sent` and `arrived` are when the last bytes went out and came in (monotonic seconds); `kernel` stays true as long
+    as every arrival was stamped by the kernel. `connected_in` is the seconds that connecting took.
+    """
+
+    __slots__ = (
+        "_offset", "_patience", "_reading", "_sock", "_waiter", "address", "arrived", "connected_in", "kernel", "name",
+        "sent",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket, address: Address, patience: Patience, took: float) -> None:
+        self._sock = sock
+        self._patience = patience
+        self._waiter: asyncio.Future[None] | None = None
+        self._reading = False
+        self._offset = clock.wall_offset()
+        self.address = address
+        self.name = show(address)
+        by_kernel = clock.connect_time(sock)
+        self.connected_in = took if by_kernel is None else min(by_kernel, took)
+        self.kernel = by_kernel is not None
+        self.sent = self.arrived = monotonic()
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Send all of `data`. A peer that stops listening is no fault yet: its answer may be on the way."""
+        self.sent = monotonic()
+        while data:
+            try:
+                count = self._sock.send(data)
+            except BlockingIOError:
+                await self._writable()
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                return
+            except OSError as why:
+                raise self._broken("send", why) from None
+            if count == len(data):
+                return
+            data = memoryview(data)[count:]
+
+    async def recv(self, most: int = CHUNK) -> bytes:
+        """The next bytes, at most `most`; b"" at the end. Raises WireError protocol where the peer resets."""
+        while True:
+            await self._readable()
+            try:
+                data, ancillary, _, _ = self._sock.recvmsg(most, clock.ANCILLARY)
+            except BlockingIOError:
+                continue
+            except OSError as why:
+                raise self._broken("read", why) from None
+            if data:
+                self.arrived, stamped = clock.arrival(ancillary, self._offset)
+                self.kernel &= stamped
+            return data
+
+    def close(self) -> None:
+        """Close the socket at once; may be called twice."""
+        if self._reading:
+            self._patience.loop.remove_reader(self._sock.fileno())
+            self._reading = False
+        self._sock.close()
+
+    async def _readable(self) -> None:
+        loop = self._patience.loop
+        self._waiter = loop.create_future()
+        if not self._reading:
+            loop.add_reader(self._sock.fileno(), self._ready)
+            self._reading = True
+        try:
+            await self._patience.wait(self._waiter)
+        finally:
+            self._waiter = None
+
+    def _ready(self) -> None:
+        if self._waiter is None:
+            # Nobody reads at present: the level-triggered loop would spin.
+            self._patience.loop.remove_reader(self._sock.fileno())
+            self._reading = False
+        elif not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _writable(self) -> None:
+        loop = self._patience.loop
+        waiter: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(self._sock.fileno(), _wake, waiter)
+        try:
+            await self._patience.wait(waiter)
+        finally:
+            loop.remove_writer(self._sock.fileno())
+
+    def _broken(self, step: str, why: OSError) -> WireError:
+        if why.errno in _OURS:
+            return WireError(step, "internal", f"cannot talk to {self.name}: {_words(why.errno)}", ours=True)
+        return WireError(step, "protocol", f"{self.name} broke the connection: {_words(why.errno)}")
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+async def connect(addresses: Sequence[Address], patience: Patience) -> Line:
+    """The first connection that comes about, trying `addresses` in turn, each 250 ms after the one before it.
+
+    Raises WireError: connect_refused, connect_timeout; as ours where no address could be tried for want of a route,
+    a port or a file descriptor.
+    """
+    patience.doing("connect", "connect_timeout", f"no connection to {show(addresses[0])}")
+    race = _Race(addresses, patience.loop)
+    try:
+        race.start_next()
+        await patience.wait(race.done)
+        return race.take(patience)
+    finally:
+        race.close()
+
+
+def show(address: Address) -> str:
+    """The address as people write it: `10.0.0.1:443`, `[::1]:443`."""
+    host, port = address[1][:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _Race:
+    """Attempts at several addresses of which the first to succeed wins; `done` says so, or why none did."""
+
+    __slots__ = ("_faults", "_left", "_loop", "_next", "_open", "_won", "done")
+
+    def __init__(self, addresses: Sequence[Address], loop: asyncio.AbstractEventLoop) -> None:
+        self.done: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._left = list(addresses)
+        self._open: set[socket.socket] = set()
+        self._won: tuple[socket.socket, Address, float] | None = None
+        self._faults: list[tuple[Address, int]] = []
+        self._next: asyncio.TimerHandle | None = None
+
+    def start_next(self) -> None:
+        """Try the next address; the one after it when this one fails or stays silent."""
+        while self._left and not self.done.done():
+            address = self._left.pop(0)
+            error = self._try(address)
+            if error:
+                self._faults.append((address, error))
+                continue
+            if self._left:
+                self._next = self._loop.call_later(NEXT_AFTER, self.start_next)
+            return
+        if not self._open and not self.done.done():
+            self.done.set_exception(_unconnected(self._faults))
+
+    def take(self, patience: Patience) -> Line:
+        """The winner, which from now on is the caller's to close."""
+        assert self._won is not None
+        sock, address, began = self._won
+        line = Line(sock, address, patience, monotonic() - began)
+        self._won = None
+        return line
+
+    def close(self) -> None:
+        """Give up every attempt that is still under way, and a winner that nobody took."""
+        if self._next is not None:
+            self._next.cancel()
+        for sock in self._open:
+            self._loop.remove_writer(sock.fileno())
+            sock.close()
+        self._open.clear()
+        if self._won is not None:
+            self._won[0].close()
+        if self.done.done() and not self.done.cancelled():
+            # Cancelled at the very moment of the fault: mark it as seen.
+            self.done.exception()
+
+    def _try(self, address: Address) -> int:
+        try:
+            sock = socket.socket(address[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as why:
+            return why.errno or errno.EIO
+        clock.want_stamps(sock)
+        began = monotonic()
+        error = sock.connect_ex(address[1])
+        if error not in (0, errno.EINPROGRESS):
+            sock.close()
+            return error
+        self._open.add(sock)
+        self._loop.add_writer(sock.fileno(), self._writable, sock, address, began)
+        return 0
+
+    def _writable(self, sock: socket.socket, address: Address, began: float) -> None:
+        self._loop.remove_writer(sock.fileno())
+        self._open.discard(sock)
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not error and not self.done.done():
+            self._won = (sock, address, began)
+            self.done.set_result(None)
+            return
+        sock.close()
+        self._faults.append((address, error))
+        if self._next is not None:
+            self._next.cancel()
+        self.start_next()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _words(number: int | None) -> str:
+    return os.strerror(number).lower() if number else "unknown error"
+
+
+def _unconnected(faults: Sequence[tuple[Address, int]]) -> WireError:
+    """One fault for all attempts: the target's if any of them reached as far as the target's network."""
+    tried = "; ".join(f"{show(address)}: {_words(error)}" for address, error in faults)
+    sentence = f"cannot connect to {tried}"
+    theirs = [error for _, error in faults if error not in _OURS]
+    if not theirs:
+        return WireError("connect", "internal", sentence, ours=True)
+    refused = any(error in (errno.ECONNREFUSED, errno.ECONNRESET) for error in theirs)
+    return WireError("connect", "connect_refused" if refused else "connect_timeout", sentence)
