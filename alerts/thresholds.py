@@ -23,12 +23,14 @@ Table = Mapping[Labels, float]
 class Condition:
     """A `when` that has been checked: ready to judge, the same for every check whose kind records the same.
 
-    `names` are the measurements it reads, now or over a window; `mentions_outcome` says that it asks whether probes
-    failed, erred or stopped. `windows` gives the longest window in seconds by measurement, and by "failed".
+    `names` are the measurements it reads, now or over a window, and `reads` what was known of them; `mentions_outcome`
+    says that it asks whether probes failed, erred or stopped. `windows` gives the longest window in seconds by
+    measurement, and by "failed".
     """
 
     text: str
     names: frozenset[str]
+    reads: tuple[tuple[str, Measurement], ...]
     mentions_outcome: bool
     windows: Mapping[str, float] = field(compare=False)
     asks: tuple[Ask, ...]
@@ -62,7 +64,7 @@ def parse(text: str, known: Mapping[str, Measurement]) -> Condition:
     key = text, tuple((name, known[name]) for name in names_in(tree) if name in known)
     condition = _ready.get(key)
     if condition is None:
-        condition = _condition(text, Meaning(text, tree, known))
+        condition = _condition(*key, Meaning(text, tree, known))
         if len(_ready) >= MOST_READY:
             _ready.clear()
         _ready[key] = condition
@@ -74,7 +76,7 @@ _ready: dict[tuple[str, tuple[tuple[str, Measurement], ...]], Condition] = {}
 """Conditions by their text and the measurements that they use: a thousand checks share a few."""
 
 
-def _condition(text: str, meaning: Meaning) -> Condition:
+def _condition(text: str, reads: tuple[tuple[str, Measurement], ...], meaning: Meaning) -> Condition:
     asks = tuple(what for what in meaning.slots if isinstance(what, Ask))
     windows: dict[str, float] = {}
     for ask in asks:
@@ -83,6 +85,7 @@ def _condition(text: str, meaning: Meaning) -> Condition:
     return Condition(
         text=text,
         names=frozenset(what.name for what in meaning.slots if what.name),
+        reads=reads,
         mentions_outcome=meaning.mentions_outcome,
         windows=windows,
         asks=asks,

@@ -6,9 +6,9 @@ import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import NoReturn
 
+from alerts.nearest import meant
 from alerts.when import (
     Arithmetic,
     Call,
@@ -187,23 +187,19 @@ class Meaning:
             raise WhenError(f"{node.name} has no labels", node.column)
         if node.name in FUNCTIONS:
             raise WhenError(f"{node.name} wants parentheses: {_usage(node.name)}", node.column)
-        near = get_close_matches(node.name, [*self.known, *OWN_WORDS], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(self.known))}"
+        hint = meant(node.name, [*self.known, *OWN_WORDS])
         raise WhenError(f"there is no measurement {node.name!r}{hint}", node.column)
 
     def _unlabelled(self, found: Measurement, selector: Selector) -> NoReturn:
         if not found.labels:
             raise WhenError(f"{found.name} has no labels", selector.column)
-        near = get_close_matches(selector.label, found.labels, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(found.labels)}"
+        hint = meant(selector.label, found.labels, "it has")
         raise WhenError(f"{found.name} has no label {selector.label!r}{hint}", selector.column)
 
     def call(self, node: Call) -> Number:
         function = node.function
         if function not in FUNCTIONS:
-            near = get_close_matches(function, FUNCTIONS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(FUNCTIONS)}"
-            raise WhenError(f"there is no function {function!r}{hint}", node.column)
+            raise WhenError(f"there is no function {function!r}{meant(function, FUNCTIONS)}", node.column)
         wanted = 1 if function in ("count_failed", "baseline") else 2
         if len(node.arguments) != wanted:
             raise WhenError(f"{function} is written {_usage(function)}", node.column)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
-from difflib import get_close_matches
 
+from alerts.nearest import nearest
 from checks.units import BYTES, SECONDS, parse_duration, parse_size, show
 
 PLAIN = "plain"
@@ -66,9 +66,8 @@ def _with_unit(written: str) -> tuple[float, str]:
             continue
     word = written.lstrip("0123456789.")
     known = [*SECONDS, *BYTES, "%"]
-    same = [unit for unit in known if unit.lower() == word.lower()]
-    near = same or get_close_matches(word, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "; the units are ms s m h d, B KB MB GB KiB MiB GiB, and %"
+    near = nearest(word, known)
+    hint = f"; did you mean {near}?" if near else "; the units are ms s m h d, B KB MB GB KiB MiB GiB, and %"
     raise ValueError(f"{written}: there is no unit {word!r}{hint}")
 
 
