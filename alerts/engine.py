@@ -242,6 +242,15 @@ class Engine:
                 return tuple(sorted((name, text) for name, text in alert.labels.items() if name not in known))
         return ()
 
+    def inject(self, threshold: Threshold, result: Result, now: float) -> None:
+        """Judge a result by a threshold that no configuration holds: a test alert."""
+        self._judge(threshold, result, None, now)
+
+    @property
+    def stirred(self) -> bool:
+        """Whether `decide` has something to do."""
+        return self._dirty or bool(self.changes)
+
     # --- telling -----------------------------------------------------------------------------------------------
 
     def aim(self, fingerprint: str, receiver: str, kind: str = "") -> None:
@@ -307,7 +316,7 @@ class Engine:
         if held.why != alert.withheld:
             alert.withheld = held.why
             self.changes.alerts[alert.fingerprint] = alert
-            self.asks.update(held.ask)
+        self.asks.update(held.ask)
         if held.until is not None:
             self._ask_again(held.until)
         return not held.why

@@ -21,7 +21,7 @@ def headline(note: Notification) -> str:
 
 
 def summary(alert: Alert, now: float) -> str:
-    """What is wrong in a sentence: the operator's own words if there are any, else the probe's, else value and limit."""
+    """What is wrong in a sentence: the operator's own words, or the probe's, or value and limit."""
     if alert.phase is not Phase.FIRING:
         lasted = show_duration(max(0.0, alert.resolved_at - alert.since))
         return f"back to normal after {lasted}"
@@ -88,8 +88,13 @@ def cut(text: str, most: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Without what could break a message or hide in it: control characters, NUL, direction overrides, lone surrogates."""
+    """Without what could break a message or hide in it: control characters, direction overrides, lone surrogates."""
     return "".join(char if char in "\n\t" or char.isprintable() else "\ufffd" for char in text)
+
+
+def _listed(items: list[str], most: int) -> str:
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
 
 
 def names(alerts: Iterable[Alert]) -> str:

@@ -116,7 +116,7 @@ class Slack(Notifier):
 
 
 def message(note: Notification) -> dict[str, Any]:
-    """The message: the headline as text (for the lock screen), the rest in one attachment with the severity's colour."""
+    """The headline as text (for the lock screen), the rest in one attachment with the severity's colour."""
     colour = GREEN if note.status == "resolved" else COLOURS[note.severity]
     blocks: list[dict[str, Any]] = []
     left = LONGEST_MESSAGE

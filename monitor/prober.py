@@ -1,0 +1,135 @@
+"""Asks one check: deadline, retries, timing; turns whatever happens into a Result and never raises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from checks.base import Check, Errored, Failed, Outcome, Reason, Result, Run
+from checks.units import show_duration
+
+LATE_SHARE = 0.25
+LONGEST_EVIDENCE = 4_000
+MOST_EVIDENCE = 12
+MASK = "***"
+
+
+class Prober:
+    """Runs probes, at most one of each check at a time. `sink` gets every result; `suspect` every first failure.
+
+    `clock` gives steady Unix seconds; `skipped(check)` is called where a beat finds its check still being asked.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        sink: Callable[[Check, Result], None],
+        suspect: Callable[[str], None],
+        skipped: Callable[[Check], None],
+        late: Callable[[float], None],
+    ) -> None:
+        self._clock = clock
+        self._sink = sink
+        self._suspect = suspect
+        self._skipped = skipped
+        self._late = late
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._memory: dict[str, dict[Any, Any]] = {}
+
+    def launch(self, check: Check, due: float) -> None:
+        """Start asking; `due` is when it should have been, in the loop's seconds."""
+        key = check.key
+        if key in self._running:
+            self._skipped(check)
+            return
+        loop = asyncio.get_running_loop()
+        self._late(loop.time() - due)
+        task = loop.create_task(self._run(check))
+        self._running[key] = task
+        task.add_done_callback(lambda ended: self._ended(key, ended))
+
+    def _ended(self, key: str, task: asyncio.Task[None]) -> None:
+        if self._running.get(key) is task:
+            del self._running[key]
+
+    @property
+    def running(self) -> int:
+        """How many probes are under way."""
+        return len(self._running)
+
+    def forget(self, keys: set[str]) -> None:
+        """Stop asking these checks and forget what they remember: they were removed or changed."""
+        for key in keys:
+            self._memory.pop(key, None)
+            if key in self._running:
+                self._running.pop(key).cancel()
+
+    async def stop(self) -> None:
+        """Cancel every probe and wait until each has cleaned up."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, check: Check) -> None:
+        self._sink(check, await self.ask(check))
+
+    async def ask(self, check: Check) -> Result:
+        """Ask until it is ok or the retries are used up."""
+        memory = self._memory.setdefault(check.key, {})
+        result = await self._once(check, memory)
+        for attempt in range(2, check.retries + 2):
+            if result.outcome is Outcome.OK:
+                break
+            self._suspect(check.key)
+            await asyncio.sleep(check.retry_interval)
+            again = await self._once(check, memory)
+            again.at, again.attempts = result.at, attempt
+            result = again
+        return result
+
+    async def _once(self, check: Check, memory: dict[Any, Any]) -> Result:
+        loop = asyncio.get_running_loop()
+        run = Run(memory)
+        at = self._clock()
+        began = loop.time()
+        outcome, reason, sentence = Outcome.OK, None, ""
+        try:
+            async with asyncio.timeout(check.timeout):
+                await check.probe(run)
+        except Failed as failure:
+            outcome, reason, sentence = Outcome.FAILED, failure.reason, failure.sentence
+        except Errored as error:
+            outcome, reason, sentence = Outcome.ERROR, error.reason, error.sentence
+        except TimeoutError:
+            outcome, reason = Outcome.FAILED, Reason.READ_TIMEOUT
+            sentence = f"no answer within {show_duration(check.timeout)}"
+        except Exception as bug:  # the first of the two named places: a kind's bug is our trouble, never the target's
+            outcome, reason = Outcome.ERROR, Reason.INTERNAL
+            sentence = f"the {check.kind} check itself broke: {type(bug).__name__}: {bug}"
+        elapsed = loop.time() - began
+        if outcome is Outcome.FAILED and elapsed > check.timeout * (1 + LATE_SHARE):
+            # The loop stood still past the deadline: the answer may have been there all the time.
+            outcome, reason = Outcome.ERROR, Reason.INTERNAL
+            sentence = f"runwatch was busy for {show_duration(elapsed - check.timeout)} past the deadline: unknown"
+        result = Result(outcome, at, elapsed if run.took is None else run.took, reason, sentence)
+        result.measurements, result.evidence, result.clock = run.measurements, run.evidences, run.clock
+        return result if outcome is Outcome.OK and not run.evidences else _clean(check, result)
+
+
+def _clean(check: Check, result: Result) -> Result:
+    """Without the check's secrets, and no longer than a page can carry."""
+    secrets = check.secrets()
+    result.sentence = _scrubbed(result.sentence, secrets)[:1_000]
+    result.evidence = [
+        (title, _scrubbed(text, secrets)[:LONGEST_EVIDENCE]) for title, text in result.evidence[:MOST_EVIDENCE]
+    ]
+    return result
+
+
+def _scrubbed(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, MASK)
+    return text

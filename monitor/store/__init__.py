@@ -1,0 +1,1 @@
+"""Where alerts, the outbox and results are kept."""
