@@ -33,6 +33,8 @@ class FaultProxy:
         """Bytes of each connection's answer after which it is closed."""
         self.accepted = 0
         """Connections so far."""
+        self.answered = 0
+        """Bytes of answers that came from upstream so far."""
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Event()
@@ -81,6 +83,12 @@ class FaultProxy:
             self._changed.clear()
             await self._changed.wait()
 
+    async def until_answered(self, count: int) -> None:
+        """Wait until a connection is open and upstream has answered at least `count` bytes in all."""
+        while self.answered < count or not self._open:
+            self._changed.clear()
+            await self._changed.wait()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         self._open.add(writer)
@@ -122,6 +130,8 @@ class FaultProxy:
         sent = 0
         while piece := await upstream.read(65536):
             await asyncio.sleep(self.latency)
+            self.answered += len(piece)
+            self._changed.set()
             if self.blackhole_after is not None:
                 piece = piece[: max(0, self.blackhole_after - sent)]
             if self.cut_after is not None:
