@@ -15,7 +15,6 @@ _OPERATORS: dict[str, Callable[[float, float], float]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
 }  # fmt: skip
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
-DEPTH_MOST = 50
 
 
 class NotANumber(Exception):
@@ -29,7 +28,10 @@ def compile_path(text: str) -> Evaluate:
     position. The function yields None where a part is null or a divisor zero, and raises NotANumber where a part of
     a calculation is no number, and JMESPathError.
     """
-    return _compile(text, text, 0)
+    try:
+        return _compile(text, text)
+    except RecursionError:
+        raise ValueError(f"{text[:80]!r} is nested too deeply") from None
 
 
 def compile_number(text: str) -> Callable[[Any], float | None]:
@@ -43,18 +45,16 @@ def compile_number(text: str) -> Callable[[Any], float | None]:
     return number
 
 
-def _compile(part: str, whole: str, depth: int) -> Evaluate:
-    if depth > DEPTH_MOST:
-        raise ValueError(f"{whole[:80]!r} is nested too deeply")
+def _compile(part: str, whole: str) -> Evaluate:
     for signs in ("+-", "*/"):
         at = _last_operator(part, signs)
         if at is not None:
-            left = _compile(part[:at], whole, depth + 1)
-            right = _compile(part[at + 1 :], whole, depth + 1)
+            left = _compile(part[:at], whole)
+            right = _compile(part[at + 1 :], whole)
             return _calculation(part[at], left, right, part[:at].strip(), part[at + 1 :].strip())
     inner = part.strip()
-    if inner.startswith("(") and _close(inner, 0) == len(inner) - 1 and _calculates(inner[1:-1]):
-        return _compile(inner[1:-1], whole, depth + 1)
+    if _is_bracketed(inner) and _calculates(inner):
+        return _compile(inner[1:-1], whole)
     try:
         return _search(jmespath.compile(inner))
     except (ParseError, LexerError) as why:
@@ -92,7 +92,13 @@ def _number(value: Any, text: str) -> float:
     return float(value)
 
 
+def _is_bracketed(part: str) -> bool:
+    return part.startswith("(") and _close(part, 0) == len(part) - 1
+
+
 def _calculates(part: str) -> bool:
+    while _is_bracketed(part):
+        part = part[1:-1].strip()
     return any(_last_operator(part, signs) is not None for signs in ("+-", "*/"))
 
 

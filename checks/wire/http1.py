@@ -105,7 +105,7 @@ async def ask(
         parser.feed(data, stream.name)
         if parser.packed:
             await parser.unpack(patience)
-        if parser.head_complete:
+        if parser.head_complete and not parser.done:
             patience.sentence = f"no complete answer from {stream.name} ({answer.received} bytes of body)"
 
 
@@ -120,6 +120,7 @@ class _Parser:
         self._idle = 0
         self._parser = httptools.HttpResponseParser(self)
         self._unzip: zlib._Decompress | None = None
+        self._packing = ""
         self.packed: list[bytes] = []
         self.head_complete = False
         self.done = False
@@ -166,7 +167,7 @@ class _Parser:
                 try:
                     answer.body += self._unzip.decompress(left, min(STEP, room))
                 except zlib.error as why:
-                    raise WireError("read", "protocol", f"the body is no valid {answer.encoding}: {why}") from None
+                    raise WireError("read", "protocol", f"the body is no valid {self._packing}: {why}") from None
                 left = self._unzip.unconsumed_tail
                 steps += 1
                 if steps % STEPS_AT_A_TIME == 0:
@@ -190,8 +191,6 @@ class _Parser:
         answer.version = self._parser.get_http_version()
         self.head_complete = True
         for name, value in answer.headers:
-            if len(name) not in (14, 16):
-                continue
             match name.lower():
                 case b"content-length" if value.isdigit():
                     answer.length = int(value)
@@ -221,11 +220,12 @@ class _Parser:
             self.done = True
 
     def _choose(self, encoding: bytes) -> None:
+        self._packing = encoding.decode("latin-1")
         if encoding in (b"gzip", b"x-gzip", b"deflate"):
             # 32: zlib recognises gzip and zlib by their headers.
             self._unzip = zlib.decompressobj(32 + zlib.MAX_WBITS)
         elif encoding not in (b"", b"identity"):
-            self._answer.encoding = encoding.decode("latin-1")
+            self._answer.encoding = self._packing
 
 
 def _cause(why: Exception) -> str:

@@ -1,0 +1,162 @@
+"""Kind http over TLS: certificates that are right, expired, strangers', for another name; and our own."""
+
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from checks.base import Errored, Reason
+from checks.http import Http
+from tests.checks.web import Asked, Authority, Web, ask, reply, serving, then_hang, threaded
+
+DAY = 86400
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+def check(web: Web, authority: Authority | None, host: str = "localhost", **tls: Any) -> Http:
+    settings = {"ca_file": authority.file} if authority else {}
+    url = web.url(scheme="https", host=host)
+    return Http.model_validate({"name": "shop", "timeout": "5s", "url": url, "tls": {**settings, **tls}})
+
+
+def days_left(asked: Asked) -> float:
+    left = asked.value("certificate_expires_in")
+    at = asked.value("certificate_expires")
+    assert left is not None
+    assert at is not None
+    assert at - time.time() == pytest.approx(left, abs=60)
+    return round(left / DAY, 1)
+
+
+async def test_a_good_certificate(authority: Authority) -> None:
+    async with serving(reply(b"fine"), tls=authority.server("localhost", days=30)) as web:
+        asked = await ask(check(web, authority))
+    assert asked.fault is None
+    assert asked.value("tls") == 1
+    assert asked.value("phase_seconds", phase="tls") is not None
+    assert days_left(asked) == 30
+
+
+async def test_an_address_as_name(authority: Authority) -> None:
+    async with serving(reply(), tls=authority.server("127.0.0.1")) as web:
+        asked = await ask(check(web, authority, "127.0.0.1"))
+    assert asked.fault is None
+
+
+async def test_expired(authority: Authority) -> None:
+    async with serving(reply(), tls=authority.server("localhost", days=-2, began=-90)) as web:
+        asked = await ask(check(web, authority))
+    assert asked.reason is Reason.TLS_EXPIRED
+    assert "certificate of localhost expired 2.0 days ago: issued by" in asked.sentence
+    assert "for localhost, valid 20" in asked.sentence
+    assert days_left(asked) == -2
+
+
+async def test_not_valid_yet(authority: Authority) -> None:
+    async with serving(reply(), tls=authority.server("localhost", days=9, began=1)) as web:
+        asked = await ask(check(web, authority))
+    assert asked.reason is Reason.TLS_EXPIRED
+    assert "is not valid yet" in asked.sentence
+
+
+async def test_wrong_name(authority: Authority) -> None:
+    async with serving(reply(), tls=authority.server("shop.example.com", "b.example.com", days=5)) as web:
+        asked = await ask(check(web, authority))
+        named = await ask(check(web, authority, server_name="shop.example.com"))
+    assert asked.reason is Reason.TLS_NAME
+    assert "certificate is not for localhost: issued by" in asked.sentence
+    assert "for shop.example.com, b.example.com, valid" in asked.sentence
+    assert days_left(asked) == 5
+    assert named.fault is None
+
+
+async def test_a_strangers_certificate(authority: Authority, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    stranger = Authority(tmp_path / "other")
+    async with serving(reply(), tls=stranger.server("localhost", days=7)) as web:
+        asked = await ask(check(web, authority))
+        system = await ask(check(web, None))
+        blind = await ask(check(web, None, verify=False))
+    assert asked.reason is system.reason is Reason.TLS_HANDSHAKE
+    assert "certificate of localhost is not trusted" in asked.sentence
+    assert days_left(asked) == days_left(system) == days_left(blind) == 7
+    assert blind.fault is None
+
+
+async def test_self_signed(tmp_path: Path, authority: Authority) -> None:
+    own = trustme.CA()
+    pem = tmp_path / "self.pem"
+    own.private_key_pem.write_to_path(str(pem))
+    own.cert_pem.write_to_path(str(pem), append=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    async with serving(reply(), tls=context) as web:
+        asked = await ask(check(web, authority))
+    assert asked.reason is Reason.TLS_HANDSHAKE
+    assert "self" in asked.sentence
+    assert asked.value("certificate_expires") is not None
+
+
+async def test_client_certificates(authority: Authority, tmp_path: Path) -> None:
+    with threaded(authority.wanting_clients("localhost")) as port:
+        without = await ask(check(Web(port), authority))
+        given = await ask(check(Web(port), authority, cert_file=authority.client()))
+    assert without.reason is Reason.TLS_HANDSHAKE
+    assert "client certificate" in without.sentence
+    assert given.fault is None
+
+
+async def test_a_client_certificate_goes_to_no_other_origin(authority: Authority) -> None:
+    with threaded(authority.wanting_clients("localhost")) as port:
+        to = f"Location: https://localhost:{port}/"
+        async with serving(reply(b"", "302 Found", to), tls=authority.wanting_clients("localhost")) as web:
+            asked = await ask(check(web, authority, cert_file=authority.client()))
+    assert asked.reason is Reason.TLS_HANDSHAKE
+    assert f":{port} refuses our client certificate, or wants one" in asked.sentence
+
+
+async def test_a_renewed_authority_is_read_again(authority: Authority, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    renewed = Authority(tmp_path / "new")
+    async with serving(reply(), tls=renewed.server("localhost")) as web:
+        before = await ask(check(web, authority))
+        Path(authority.file).write_bytes(Path(renewed.file).read_bytes())
+        after = await ask(check(web, authority))
+    assert before.reason is Reason.TLS_HANDSHAKE
+    assert after.fault is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+async def test_a_file_that_is_no_use_is_our_fault(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+    async with serving(reply()) as web:
+        asked = await ask(check(web, None, ca_file=str(file)))
+    assert isinstance(asked.fault, Errored)
+    assert str(file) in asked.sentence
+
+
+async def test_a_plain_target_is_named() -> None:
+    async with serving(then_hang(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as web:
+        asked = await ask(check(web, None))
+    assert asked.reason is Reason.TLS_HANDSHAKE
+    assert asked.sentence == f"127.0.0.1:{web.port} does not speak TLS on this port"
+
+
+async def test_an_old_version_is_refused(authority: Authority) -> None:
+    context = authority.server("localhost")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with threaded(context) as port:
+        new = await ask(check(Web(port), authority, min_version="1.3"))
+        old = await ask(check(Web(port), authority))
+    assert new.reason is Reason.TLS_HANDSHAKE
+    assert "protocol version" in new.sentence
+    assert old.fault is None
