@@ -45,7 +45,7 @@ MEASUREMENTS = (
     M("cache_hit_ratio", "ratio", f"Blocks found in the cache since the last {ENOUGH_BLOCKS} or more reads."),
     M("rollback_ratio", "ratio", f"Transactions rolled back of the last {ENOUGH_TRANSACTIONS} or more."),
     M(
-        "deadlocks", "count", "Deadlocks in this database.",
+        "deadlocks_total", "count", "Deadlocks in this database.",
         labels=DATABASE, counter=True, also="pg_stat_database_deadlocks",
     ),
     M("deadlocks_new", "count", "Deadlocks in this database since the last probe."),

@@ -154,7 +154,7 @@ class Postgres(Check):
         run.record("connections_max", server["connections_max"])
         run.record("transaction_id_age", server["oldest_transaction"])
         run.record("database_size_bytes", server["size"], datname=server["datname"])
-        run.record("deadlocks", server["deadlocks"], datid=server["datid"], datname=server["datname"])
+        run.record("deadlocks_total", server["deadlocks"], datid=server["datid"], datname=server["datname"])
         deadlocks = run.growth("deadlocks", server["deadlocks"])
         if deadlocks is not None:
             run.record("deadlocks_new", deadlocks)

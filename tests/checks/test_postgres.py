@@ -19,6 +19,7 @@ from checks.base import Errored, Failed, Reason, Run
 from checks.postgres import Postgres as Check
 from monitor.demo.servers import Postgres
 from tests.faults import FaultProxy
+from tests.leaks import held, settled
 from tests.servers import NewPostgres
 
 
@@ -33,26 +34,6 @@ def value(run: Run, name: str, **labels: str) -> float:
     """The one measurement of this name and these labels."""
     [found] = [item for at, item, of in run.measurements if at == name and dict(of) == labels]
     return found
-
-
-def sockets() -> int:
-    """How many sockets this process holds."""
-    links = []
-    for file in Path("/proc/self/fd").iterdir():
-        try:
-            links.append(str(file.readlink()))
-        except FileNotFoundError:
-            continue
-    return sum(link.startswith("socket:") for link in links)
-
-
-async def settled(before: tuple[int, int]) -> tuple[int, int]:
-    """Sockets and tasks of this process after the loop has had its turns to close what was let go."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-        if (sockets(), len(asyncio.all_tasks())) == before:
-            break
-    return sockets(), len(asyncio.all_tasks())
 
 
 @asynccontextmanager
@@ -222,7 +203,7 @@ async def test_a_lock_on_what_we_read_ends_by_lock_timeout_with_a_sentence(new_p
 async def test_a_frozen_server_is_a_timeout_that_says_what_was_waited_for(new_postgres: NewPostgres) -> None:
     server = await new_postgres()
     dsn = server.dsn
-    before = sockets(), len(asyncio.all_tasks())
+    before = held()
     server.freeze()
     with pytest.raises(Failed, match=r"cannot connect to .*: no answer within 200 ms") as caught:
         await ask(dsn, timeout="200ms")
@@ -236,7 +217,7 @@ async def test_a_frozen_server_is_a_timeout_that_says_what_was_waited_for(new_po
 async def test_cancelled_anywhere_it_leaves_no_socket_and_no_task(postgres: Postgres, answered: int) -> None:
     async with FaultProxy("127.0.0.1", postgres.port) as proxy:
         proxy.blackhole_after = answered
-        before = sockets(), len(asyncio.all_tasks())
+        before = held()
         probing = asyncio.create_task(ask(postgres.dsn.replace(postgres.address, proxy.address)))
         await proxy.until_answered(answered)
         probing.cancel()
