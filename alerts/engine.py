@@ -99,7 +99,7 @@ class Engine:
             conditions = [c for t in thresholds for c in (t.when, t.resolve_when) if c is not None]
             windows = Windows.of(conditions)
             if windows is not None:
-                asked = tuple(condition.source for condition in conditions)
+                asked = tuple(condition.text for condition in conditions)
                 unchanged = before[1].get(key) == asked
                 self._windows[key] = before[0][key] if unchanged else windows
                 self._asked_of[key] = asked

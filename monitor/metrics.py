@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from alerts.delivery import Attempt
 from alerts.vocabulary import Alert, Severity
 from monitor import __version__
 from monitor.series import Series, line
@@ -24,45 +25,66 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        own = {"registry": self.registry, "namespace": "runwatch"}
-        build = Gauge("build_info", "What runs here.", ["version"], **own)
-        build.labels(__version__).set(1)
-        self.lateness = Histogram(
-            "scheduler_lateness_seconds", "From when a probe was due to its start.", buckets=LATENESS, **own
+        registry = self.registry
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"runwatch_{name}", text, labels, registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"runwatch_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"runwatch_{name}", text, labels, buckets=buckets, registry=registry)
+
+        gauge("build_info", "What runs here.", "version").labels(__version__).set(1)
+        self.lateness = histogram("scheduler_lateness_seconds", "From when a probe was due to its start.", LATENESS)
+        self.skipped = counter("scheduler_skipped", "Beats left out because the check was still being asked.")
+        self.running = gauge("probes_running", "Probes under way.")
+        self.checks = gauge("checks", "Configured checks.")
+        self.alerts = gauge("alerts", "Alerts by phase and severity.", "phase", "severity")
+        self.withheld = gauge("alerts_withheld", "Firing alerts that nobody is told of, for a reason.")
+        self.notifications = counter("notifications", "Attempts to notify that ended.", "receiver", "integration")
+        self.failed = counter(
+            "notifications_failed", "Attempts that were not accepted.", "receiver", "integration", "reason"
         )
-        self.skipped = Counter("scheduler_skipped", "Beats left out because the check was still being asked.", **own)
-        self.running = Gauge("probes_running", "Probes under way.", **own)
-        self.checks = Gauge("checks", "Configured checks.", **own)
-        self.alerts = Gauge("alerts", "Alerts by phase and severity.", ["phase", "severity"], **own)
-        self.withheld = Gauge("alerts_withheld", "Firing alerts that nobody is told of, for a reason.", **own)
-        self.notifications = Counter(
-            "notifications", "Attempts to notify that ended.", ["receiver", "integration"], **own
+        self.latency = histogram("notification_latency_seconds", "From decision to acceptance.", LATENCY, "integration")
+        self.accepted_at = gauge(
+            "receiver_last_success_timestamp_seconds", "When a receiver last accepted.", "receiver"
         )
-        self.failed = Counter(
-            "notifications_failed", "Attempts that were not accepted.", ["receiver", "integration", "reason"], **own
+        self.pending = gauge("outbox_pending", "Notifications still to be delivered.")
+        self.oldest = gauge("outbox_oldest_age_seconds", "Age of the oldest of them.")
+        self.dead = counter("outbox_dead", "Notifications that no attempt can deliver.", "receiver")
+        self.reloaded = gauge("config_last_reload_successful", "1 if the last reload was taken over.")
+        self.reloaded_at = gauge(
+            "config_last_reload_success_timestamp_seconds", "When a configuration was last taken over."
         )
-        self.latency = Histogram(
-            "notification_latency_seconds", "From decision to acceptance.", ["integration"], buckets=LATENCY, **own
-        )
-        self.accepted_at = Gauge(
-            "receiver_last_success_timestamp_seconds", "When a receiver last accepted.", ["receiver"], **own
-        )
-        self.pending = Gauge("outbox_pending", "Notifications still to be delivered.", **own)
-        self.oldest = Gauge("outbox_oldest_age_seconds", "Age of the oldest of them.", **own)
-        self.dead = Counter("outbox_dead", "Notifications that no attempt can deliver.", ["receiver"], **own)
-        self.reloaded = Gauge("config_last_reload_successful", "1 if the last reload was taken over.", **own)
-        self.reloaded_at = Gauge(
-            "config_last_reload_success_timestamp_seconds", "When a configuration was last taken over.", **own
-        )
-        self.loop_lag = Histogram(
-            "event_loop_lag_seconds", "How late the loop's heartbeat was.", buckets=LATENESS, **own
-        )
-        self.commit = Gauge("store_commit_seconds", "How long the last durable commit took.", **own)
-        self.queued = Gauge("store_queue_length", "Results waiting to be written.", **own)
-        self.dropped = Counter("store_dropped", "Results that could not be kept.", **own)
-        self.log_dropped = Counter("log_dropped", "Log lines lost because their reader did not keep up.", **own)
-        self.impaired = Gauge("impaired", "1 while the monitor itself is in trouble.", ["cause"], **own)
-        self.clock_steps = Counter("clock_steps", "Jumps of the wall clock.", **own)
+        self.loop_lag = histogram("event_loop_lag_seconds", "How late the loop's heartbeat was.", LATENESS)
+        self.commit = gauge("store_commit_seconds", "How long the last durable commit took.")
+        self.queued = gauge("store_queue_length", "Results waiting to be written.")
+        self.dropped = counter("store_dropped", "Results that could not be kept.")
+        self.log_dropped = counter("log_dropped", "Log lines lost because their reader did not keep up.")
+        self.impaired = gauge("impaired", "1 while the monitor itself is in trouble.", "cause")
+        self.clock_steps = counter("clock_steps", "Jumps of the wall clock.")
+        self._totals: dict[int, float] = {}
+
+    def count_attempt(self, attempt: Attempt, now: float) -> None:
+        """Count one attempt to deliver."""
+        receiver, kind = attempt.parcel.note.receiver, str(attempt.parcel.destination.get("kind"))
+        self.notifications.labels(receiver, kind).inc()
+        if attempt.status == "delivered":
+            self.latency.labels(kind).observe(attempt.waited)
+            self.accepted_at.labels(receiver).set(now)
+            return
+        self.failed.labels(receiver, kind, attempt.reason).inc()
+        if attempt.status == "dead":
+            self.dead.labels(receiver).inc()
+
+    def advance(self, counter: Counter, total: float) -> None:
+        """Bring a counter up to a total that is counted elsewhere."""
+        before = self._totals.get(id(counter), 0.0)
+        if total > before:
+            counter.inc(total - before)
+            self._totals[id(counter)] = total
 
     def count_alerts(self, alerts: Iterable[Alert]) -> None:
         """Set the gauges that count alerts."""
@@ -74,11 +96,6 @@ class Metrics:
         for (phase, severity), count in counts.items():
             self.alerts.labels(phase, severity).set(count)
         self.withheld.set(withheld)
-
-
-def advance(counter: Counter, total: float) -> None:
-    """Bring a counter up to a total that is counted elsewhere."""
-    counter.inc(max(0.0, total - counter._value.get()))
 
 
 def alert_series(alerts: Iterable[Alert]) -> Iterator[bytes]:
@@ -96,9 +113,10 @@ async def exposition(
 ) -> AsyncIterator[bytes]:
     """All of /metrics in pieces."""
     if openmetrics:
-        yield generate_openmetrics(metrics.registry).removesuffix(b"# EOF\n")
+        whole: bytes = generate_openmetrics(metrics.registry)
+        yield whole.removesuffix(b"# EOF\n")
     else:
-        yield generate_latest(metrics.registry)
+        yield generate_latest(metrics.registry)  # type: ignore[no-untyped-call]
     for piece in alert_series(alerts):
         yield piece
     for piece in series.pieces(openmetrics):

@@ -53,6 +53,10 @@ class Prober:
         if self._running.get(key) is task:
             del self._running[key]
 
+    def is_running(self, key: str) -> bool:
+        """Whether a check is being asked."""
+        return key in self._running
+
     @property
     def running(self) -> int:
         """How many probes are under way."""

@@ -1,0 +1,87 @@
+"""The loop of alerting: when something changed or is due, decide, make it durable, then hand it to delivery."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from alerts.delivery import Delivery
+from alerts.engine import Engine
+from alerts.outbox import Changes, Keeper, NotKept, Parcel
+
+RETRY_WRITE = 1.0
+
+
+class Pager:
+    """Owns the order "durable, then told". When the store can't be written, people are told all the same.
+
+    `trouble` is the store's complaint, empty while all is well; what it could not take is offered again every second.
+    """
+
+    def __init__(
+        self, engine: Engine, store: Keeper, clock: Callable[[], float], ask: Callable[[set[str]], None]
+    ) -> None:
+        self.engine = engine
+        self.trouble = ""
+        self.delivery: Delivery | None = None
+        self._store = store
+        self._clock = clock
+        self._ask = ask
+        self._owed = Changes()
+        self._writing = asyncio.Lock()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something changed: decide at the next turn of the loop, once for all that came with it."""
+        self._wake.set()
+
+    def fall_over(self, parcel: Parcel) -> None:
+        """Tell the fallback of a receiver that can't be reached."""
+        self.engine.fall_over(parcel, self._clock())
+        self.wake()
+
+    async def run(self) -> None:
+        """Decide until cancelled."""
+        while True:
+            await self._wait()
+            self._wake.clear()
+            await self.step()
+
+    async def step(self) -> None:
+        """One decision, whole: decided, durable, handed over."""
+        changes = self.engine.decide(self._clock())
+        asks, self.engine.asks = self.engine.asks, set()
+        if asks:
+            self._ask(asks)
+        if changes or self._owed:
+            await self.write(changes)
+        if self.delivery is not None and changes.parcels:
+            self.delivery.submit([parcel for parcel in changes.parcels.values() if parcel is not None])
+
+    async def write(self, changes: Changes) -> None:
+        """Make changes durable together with all that is owed; what can't be written now is owed. Never raises."""
+        self._owed.merge(changes)
+        async with self._writing:
+            owed, self._owed = self._owed, Changes()
+            if not owed:
+                return  # somebody who waited with us wrote ours too
+            try:
+                await self._store.write(owed)
+            except NotKept as why:
+                self.trouble = str(why)
+                owed.merge(self._owed)
+                self._owed = owed
+            else:
+                self.trouble = ""
+
+    async def _wait(self) -> None:
+        delay = None
+        if self.engine.next_at is not None:
+            delay = max(0.001, self.engine.next_at - self._clock())
+        if self._owed:
+            delay = RETRY_WRITE if delay is None else min(delay, RETRY_WRITE)
+        try:
+            async with asyncio.timeout(delay):
+                await self._wake.wait()
+        except TimeoutError:
+            return

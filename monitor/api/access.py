@@ -1,0 +1,60 @@
+"""Who may change something: anybody on this machine, or who holds a token; never a foreign page in a browser."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+OPEN = frozenset({"/-/healthy", "/-/ready"})
+
+
+def guard(
+    tokens: Iterable[str], loopback_only: bool
+) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """A middleware. With tokens, everything but health wants one; without, changes are refused to foreign pages.
+
+    A page of another origin can make a browser send a request here, so a request with a foreign Origin, or, where we
+    listen on loopback only, with a Host that is not loopback, may change nothing.
+    """
+    held = [token.encode() for token in tokens]
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if held and request.path not in OPEN and not _has_token(request, held):
+            answer = web.json_response({"error": "a token is needed: Authorization: Bearer …"}, status=401)
+            answer.headers["WWW-Authenticate"] = "Bearer"
+            return answer
+        if request.method not in ("GET", "HEAD") and _from_elsewhere(request, loopback_only):
+            return web.json_response({"error": "this request comes from another page: refused"}, status=403)
+        return await handler(request)
+
+    return check
+
+
+def _has_token(request: web.Request, held: list[bytes]) -> bool:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and any(hmac.compare_digest(token.encode(), one) for one in held)
+
+
+def _from_elsewhere(request: web.Request, loopback_only: bool) -> bool:
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        return True
+    # A name that somebody else's DNS points at 127.0.0.1 (rebinding) is not one of ours.
+    return loopback_only and not is_loopback(request.host.rpartition(":")[0] or request.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    host = host.strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

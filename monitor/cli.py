@@ -1,0 +1,109 @@
+"""The command line. Nothing but argparse is imported until a command is known, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from monitor import __version__
+
+EXAMPLES = """\
+first steps:
+  runwatch demo                       a whole estate of real servers, watched; break it and see the page arrive
+  runwatch init                       write a first configuration here
+  runwatch validate                   every error of the configuration at once, with file and line
+  runwatch check                      ask everything once and print a table (exit 0, 1, 2 or 3)
+  runwatch run                        the daemon
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    top = argparse.ArgumentParser(
+        prog="runwatch",
+        description="Turns an operations runbook into running checks, and pages with what broke and what to do.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"runwatch {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument(
+        "-c", "--config", metavar="FILE-OR-FOLDER", help="else $RUNWATCH_CONFIG, ./runwatch.yaml, /etc/runwatch/"
+    )
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="print JSON instead of text for people")
+    remote = argparse.ArgumentParser(add_help=False)
+    remote.add_argument("--url", help="address of the daemon (else $RUNWATCH_URL, else the configuration's)")
+    remote.add_argument("--token", help="token for its API (else $RUNWATCH_TOKEN)")
+
+    run = commands.add_parser("run", parents=[config], help="the daemon: watch, show, page")
+    run.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    run.add_argument("--log-format", choices=["auto", "console", "json"])
+
+    check = commands.add_parser("check", parents=[config, as_json], help="ask every check once and print a table")
+    check.add_argument("names", nargs="*", metavar="NAME", help="only these: name, or system/name")
+    check.add_argument("--system", metavar="S", help="only the checks of one system")
+
+    commands.add_parser("validate", parents=[config, as_json], help="every error of the configuration at once")
+    commands.add_parser("schema", help="the configuration's JSON Schema, for editors")
+    kinds = commands.add_parser("kinds", parents=[config, as_json], help="what can be checked, with its measurements")
+    kinds.add_argument("kind", nargs="?", metavar="KIND")
+    init = commands.add_parser("init", help="write a first configuration")
+    init.add_argument("folder", nargs="?", default=".", help="where (default: here)")
+    init.add_argument("--target", metavar="URL", help="a service of yours to begin with")
+
+    demo = commands.add_parser("demo", help="an estate of real servers on this machine, watched by runwatch")
+    demo.add_argument("action", nargs="?", choices=["run", "break", "heal", "status"], default="run")
+    demo.add_argument("what", nargs="?", metavar="PART", help="database, redis, shop, slow, certificate, temporal")
+    demo.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:9876", help="where the page shall be")
+
+    alerts = commands.add_parser("alerts", parents=[config, as_json, remote], help="what fires now")
+    alerts.add_argument("--system", metavar="S", help="only those of one system")
+
+    test = commands.add_parser(
+        "test-alert", parents=[config, as_json, remote], help="a marked alert through the real chain to one receiver"
+    )
+    test.add_argument("--receiver", required=True, metavar="R")
+    test.add_argument("--severity", default="critical", metavar="P0", help="critical, high … or a system's own word")
+    test.add_argument("--channel", metavar="KIND", help="only its notifiers of one kind, such as slack")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. A user's mistake ends in a sentence on stderr, never in a traceback."""
+    asked = parser().parse_args(arguments)
+    try:
+        return _dispatch(asked)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Our reader (head, less) has gone; nothing may be written any more, not even at exit.
+        sys.stdout = None  # type: ignore[assignment]
+        return 0
+
+
+def _dispatch(asked: argparse.Namespace) -> int:
+    match asked.command:
+        case "run":
+            from monitor.commands import run
+
+            return run.main(asked)
+        case "check":
+            from monitor.commands import check
+
+            return check.main(asked)
+        case "validate" | "schema" | "kinds" | "init":
+            from monitor.commands import configuration
+
+            return configuration.main(asked)
+        case "demo":
+            from monitor.commands import demo
+
+            return demo.main(asked)
+        case _:
+            from monitor.commands import remote
+
+            return remote.main(asked)

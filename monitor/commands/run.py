@@ -1,0 +1,73 @@
+"""`runwatch run`: the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import resource
+import sys
+
+from monitor.app import App
+from monitor.commands.say import complain
+from monitor.config import ConfigError, find, load
+from monitor.logs import configure
+from monitor.store.sqlite import StoreUnusable
+
+
+def main(asked: argparse.Namespace) -> int:
+    """Exit 0 after a stop that was asked for, 1 when the configuration or the store can't be used."""
+    environ = dict(os.environ)
+    try:
+        where = find(asked.config, environ)
+        config = load(where, environ)
+    except ConfigError as error:
+        complain(f"cannot start, the configuration has errors:\n{error}")
+        return 1
+    _raise_file_limit()
+    level, style = asked.log_level or config.log_level, asked.log_format or config.log_format
+    writer, redact = configure(level, style, sys.stdout)
+    try:
+        return _run(App(config, where, environ, writer, redact))
+    finally:
+        writer.close()
+
+
+def _run(app: App) -> int:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
+            runner.run(_live(app))
+        except StoreUnusable as why:
+            complain(str(why))
+            return 1
+        except OSError as why:
+            complain(f"cannot listen on {app.config.server.host}:{app.config.server.port}: {why.strerror or why}")
+            return 1
+    return 0
+
+
+async def _live(app: App) -> None:
+    try:
+        await app.build()
+    except BaseException:
+        await app.close()
+        raise
+    # What was made up to here lives as long as the daemon: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    await app.run()
+
+
+def _loop_factory():  # type: ignore[no-untyped-def]  # uvloop is optional and untyped
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _raise_file_limit() -> None:
+    # A probe is a socket: a thousand hanging targets need a thousand descriptors.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,136 @@
+"""The daemon's own pulse: loop lag, clock jumps, changed files, retention, the watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import structlog
+
+from monitor.config import Watchdog
+
+if TYPE_CHECKING:
+    from monitor.app import App
+
+log = structlog.get_logger()
+
+BEAT = 0.1
+LOOK_AT_FILES = 1.0
+PRUNE = 600.0
+STALL_WORTH_A_LINE = 0.25
+STALL_TOO_LONG = 5.0
+CALM_AFTER = 60.0
+WATCHDOG_TIMEOUT = 10.0
+
+
+async def run(app: App) -> None:
+    """Do all of it until cancelled."""
+    files = Files(app)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_pulse(app), name="pulse")
+        group.create_task(_every(LOOK_AT_FILES, lambda: files.look(app)), name="files")
+        group.create_task(_every(PRUNE, lambda: _prune(app)), name="prune")
+        group.create_task(_watchdog(app), name="watchdog")
+
+
+async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        due = max(due + seconds, loop.time())
+        await asyncio.sleep(due - loop.time())
+        await do()
+
+
+async def _pulse(app: App) -> None:
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    calm_since = due
+    while True:
+        due += BEAT
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        lag = loop.time() - due
+        app.metrics.loop_lag.observe(max(0.0, lag))
+        if lag > STALL_WORTH_A_LINE:
+            log.warning("event loop stood still", seconds=lag)
+            due = loop.time()
+        if lag > STALL_TOO_LONG:
+            calm_since = loop.time()
+            app.own_trouble("loop", f"the event loop stood still for {lag:.1f} s")
+        elif loop.time() - calm_since > CALM_AFTER:
+            app.own_trouble("loop", "")
+        _look(app)
+
+
+async def _prune(app: App) -> None:
+    await app.history.prune(app.clock.now())
+    await app.store.prune()
+
+
+async def _watchdog(app: App) -> None:
+    while True:
+        watchdog = app.config.watchdog
+        if watchdog is not None:
+            await _ping(app, watchdog)
+        await asyncio.sleep(watchdog.interval if watchdog is not None else 60.0)
+
+
+def _look(app: App) -> None:
+    if jump := app.clock.stepped():
+        app.metrics.clock_steps.inc()
+        log.warning("wall clock jumped", seconds=jump, why="holds, back-offs and schedules are not affected")
+    app.own_trouble("store", app.pager.trouble)
+
+
+class Files:
+    """Notices that the configuration's files changed: content, names in their folders, and swapped symlinks alike."""
+
+    def __init__(self, app: App) -> None:
+        self._seen = _signature(app.config.files)
+
+    async def look(self, app: App) -> None:
+        """Reload when something is different; the same look does not reload twice."""
+        now = _signature(app.config.files)
+        if now != self._seen:
+            self._seen = now
+            await app.reload("file change")
+            self._seen = _signature(app.config.files)
+
+
+def _signature(files: tuple[Path, ...]) -> tuple[object, ...]:
+    marks: list[object] = []
+    for file in files:
+        # stat() follows symlinks, so the swap of a ConfigMap's ..data shows as another inode.
+        try:
+            stat = file.stat()
+            marks.append((str(file), stat.st_ino, stat.st_mtime_ns, stat.st_size))
+        except OSError:
+            marks.append((str(file), None))
+    for folder in sorted({file.parent for file in files}):
+        try:
+            marks.append(sorted(entry.name for entry in folder.iterdir() if entry.suffix in (".yaml", ".yml")))
+        except OSError:
+            marks.append(None)
+    return tuple(marks)
+
+
+async def _ping(app: App, watchdog: Watchdog) -> None:
+    if unhealthy(app):
+        return
+    try:
+        async with app.http.get(watchdog.url.reveal(), timeout=aiohttp.ClientTimeout(WATCHDOG_TIMEOUT)) as answer:
+            if answer.status >= 400:
+                log.warning("watchdog not told", url=str(watchdog.url), why=f"it answered {answer.status}")
+    except (aiohttp.ClientError, TimeoutError) as why:
+        log.warning("watchdog not told", url=str(watchdog.url), why=str(why) or "no answer")
+
+
+def unhealthy(app: App) -> str:
+    """Why the daemon does not do its work: the scheduler stands still, or nothing can be kept. Empty when it does."""
+    due = app.scheduler.next_due
+    if due is not None and asyncio.get_running_loop().time() - due > STALL_TOO_LONG:
+        return "the scheduler stands still"
+    return app.pager.trouble

@@ -1,0 +1,46 @@
+"""What is known of every check right now: its last result, and since when it is so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from checks.base import Check, Outcome, Result
+
+
+@dataclass(slots=True)
+class Known:
+    """A check's last result, and when its outcome last changed (steady Unix seconds)."""
+
+    check: Check
+    result: Result
+    since: float
+
+
+class State:
+    """The last word about every check."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Known] = {}
+
+    def take(self, check: Check, result: Result) -> Outcome | None:
+        """Take a result over; the outcome before it if it was another, else None. A first ok is no change."""
+        known = self._known.get(check.key)
+        if known is None:
+            self._known[check.key] = Known(check, result, result.at)
+            return None if result.outcome is Outcome.OK else Outcome.OK
+        before = known.result.outcome
+        known.check, known.result = check, result
+        if before is result.outcome:
+            return None
+        known.since = result.at
+        return before
+
+    def get(self, key: str) -> Known | None:
+        """What is known of one check; None before its first answer."""
+        return self._known.get(key)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """These checks are no longer watched."""
+        for key in keys:
+            self._known.pop(key, None)
