@@ -249,6 +249,7 @@ async def test_rejected_connections_are_counted(new_valkey: NewValkey) -> None:
 
 async def test_a_frozen_server_is_a_timeout_that_says_what_was_waited_for(new_valkey: NewValkey) -> None:
     server = await new_valkey()
+    await ask(server.url)
     before = held()
     server.freeze()
     with pytest.raises(Failed, match=r"it is connected, but does not answer within 0\.1 s") as caught:
@@ -261,6 +262,8 @@ async def test_a_frozen_server_is_a_timeout_that_says_what_was_waited_for(new_va
 
 @pytest.mark.parametrize("answered", [0, 3, 7, 50, 3000])
 async def test_cancelled_anywhere_it_leaves_no_socket_and_no_task(valkey: Valkey, answered: int) -> None:
+    # What is opened once and kept does not count.
+    await ask(valkey.url)
     async with FaultProxy("127.0.0.1", valkey.port) as proxy:
         proxy.blackhole_after = answered
         before = held()
