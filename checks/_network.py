@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from time import monotonic, time
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -18,6 +18,9 @@ from checks.wire.patience import Patience
 from checks.wire.resolve import Address, numeric, resolve
 from checks.wire.tls import BadCertificate, Secure, Trust, secure
 
+DURATION = Measurement(
+    "duration_seconds", "seconds", "How long the target took, all phases together.", also="probe_duration_seconds"
+)
 IpFamily = Annotated[
     Literal["any", "4", "6"], BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)
 ]
@@ -91,6 +94,24 @@ def to_ascii(host: str) -> str:
     if any(not (letter.isalnum() or letter in "-_.") for letter in name):
         raise ValueError(f"{host!r} is no host name")
     return name
+
+
+def with_scheme(value: Any) -> Any:
+    """`host:port` as an address with a scheme, so that it can be parsed like all others."""
+    return f"tcp://{value}" if isinstance(value, str) and "://" not in value else value
+
+
+def port_of(url: Url, otherwise: int | None = None) -> int | None:
+    """The port that the address's scheme implies."""
+    return WELL_KNOWN.get(url.parts.scheme, otherwise)
+
+
+WELL_KNOWN = {"http": 80, "https": 443, "imap": 143, "imaps": 993, "ldaps": 636, "smtp": 25, "smtps": 465}
+
+
+def shown(url: Url) -> str:
+    """The address as it was written: without the scheme that `with_scheme` put there."""
+    return str(url).removeprefix("tcp://")
 
 
 class Trip:

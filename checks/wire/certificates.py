@@ -62,6 +62,14 @@ def earliest(chain: Sequence[Certificate]) -> float | None:
     return min((certificate.not_after for certificate in chain), default=None)
 
 
+def matches(pattern: str, name: str) -> bool:
+    """Whether a certificate's name covers a host's, where `*` stands for one whole first label (RFC 9525, 6.3)."""
+    pattern, name = pattern.lower(), name.lower()
+    if pattern.startswith("*."):
+        return name.partition(".")[2] == pattern[2:] and not name.startswith(".")
+    return pattern == name
+
+
 def untrusted(code: int, message: str, chain: Sequence[Certificate], asked: str) -> tuple[str, str]:
     """Reason and sentence for the verification error `code` of OpenSSL."""
     shown = f": {chain[0]}" if chain else ""

@@ -34,8 +34,9 @@ _OURS = frozenset(
 class Line:
     """An open connection to one address. `close` it on every path; it is a context manager for that.
 
-    `sent` and `arrived` are when the last bytes went out and came in (monotonic seconds); `kernel` stays true as long
-    as every arrival was stamped by the kernel. `connected_in` is the seconds that connecting took.
+    `sent` and `arrived` are when the last bytes went out and came in, at first when the connection came about
+    (monotonic seconds); `kernel` stays true as long as every arrival was stamped by the kernel. `connected_in` is the
+    seconds that connecting took.
     """
 
     __slots__ = (
@@ -54,7 +55,7 @@ class Line:
         by_kernel = clock.connect_time(sock)
         self.connected_in = took if by_kernel is None else min(by_kernel, took)
         self.kernel = by_kernel is not None
-        self.sent = self.arrived = monotonic()
+        self.sent = self.arrived = monotonic() - took + self.connected_in
 
     async def send(self, data: bytes | memoryview) -> None:
         """Send all of `data`. A peer that stops listening is no fault yet: its answer may be on the way."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from checks.wire.certificates import Certificate, describe, read_chain, untrusted
 from checks.wire.connect import CHUNK, Line, connect
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
+
+T = TypeVar("T")
 
 VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
@@ -161,7 +163,7 @@ async def secure(line: Line, trust: Trust, server_name: str, patience: Patience)
 
 
 async def context_for(trust: Trust, patience: Patience) -> ssl.SSLContext:
-    """The context for `trust`, made once: parsing a trust store takes 10 to 35 ms, so it happens in a thread.
+    """The context for `trust`, made once: parsing a trust store takes 10 to 35 ms, so it happens off the loop.
 
     Raises WireError, as ours, where a file can't be read.
     """
@@ -169,8 +171,7 @@ async def context_for(trust: Trust, patience: Patience) -> ssl.SSLContext:
         key = (trust, trust.stamps())
         found = _contexts.get(key)
         if found is None:
-            made = patience.loop.run_in_executor(_builder(), _build, trust)
-            found = await patience.wait(asyncio.ensure_future(made, loop=patience.loop))
+            found = await off_the_loop(patience, _build, trust)
             if len(_contexts) >= CONTEXTS_MOST:
                 _contexts.clear()
             _contexts[key] = found
@@ -184,9 +185,15 @@ CONTEXTS_MOST = 256
 _contexts: dict[tuple[Trust, tuple[int, ...]], ssl.SSLContext] = {}
 
 
+async def off_the_loop(patience: Patience, work: Callable[..., T], *arguments: Any) -> T:
+    """The result of `work`, done in the one thread that reads certificates: never in the loop's own executor."""
+    result: T = await patience.wait(patience.loop.run_in_executor(_reader(), work, *arguments))
+    return result
+
+
 @lru_cache(maxsize=1)
-def _builder() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "tls-trust")
+def _reader() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "certificates")
 
 
 def _build(trust: Trust) -> ssl.SSLContext:

@@ -264,16 +264,16 @@ class Authority:
         self.file = str(folder / "ca.pem")
         self.ca.cert_pem.write_to_path(self.file)
 
-    def server(self, *names: str, days: float = 30, began: float = -1) -> ssl.SSLContext:
-        """The context of a server whose certificate is valid from `began` to `days` days from now."""
+    def issue(self, *names: str, days: float = 30, began: float = -30) -> trustme.LeafCert:
+        """A certificate that is valid from `began` to `days` days from now."""
         now = datetime.datetime.now(datetime.UTC)
-        certificate = self.ca.issue_cert(
-            *names,
-            not_before=now + datetime.timedelta(days=began),
-            not_after=now + datetime.timedelta(days=days),
-        )
+        valid = [now + datetime.timedelta(days=offset) for offset in (began, days)]
+        return self.ca.issue_cert(*names, not_before=valid[0], not_after=valid[1])
+
+    def server(self, *names: str, days: float = 30, began: float = -30) -> ssl.SSLContext:
+        """The context of a server with such a certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate.configure_cert(context)
+        self.issue(*names, days=days, began=began).configure_cert(context)
         return context
 
     def wanting_clients(self, *names: str) -> ssl.SSLContext:
