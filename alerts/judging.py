@@ -1,0 +1,245 @@
+"""From results to alerts: judges each result by its check's thresholds and carries every alert through its life."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from alerts.lifecycle import Event, Life, step
+from alerts.muting import Standing, Withheld, withheld
+from alerts.plan import Plan
+from alerts.thresholds import Judgement, Windows, judge
+from alerts.vocabulary import Alert, Phase, Threshold, ThresholdKey, fingerprint
+from checks.base import Labels, Outcome, Result
+from checks.units import show
+
+MOST_EVIDENCE_LINES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An alert went from one phase to the next, and why."""
+
+    alert: Alert
+    event: Event
+    why: str
+
+
+class Judging:
+    """Every alert that is pending or firing, or has ended without everybody knowing; no I/O.
+
+    `changed` holds alerts to be kept, `transitions` what to log; `dirty` says that telling has to think again. The
+    caller empties them.
+    """
+
+    def __init__(self, plan: Plan, alerts: Iterable[Alert] = ()) -> None:
+        self.plan = plan
+        self.alerts: dict[str, Alert] = {alert.fingerprint: alert for alert in alerts}
+        self.changed: dict[str, Alert | None] = {}
+        self.transitions: list[Transition] = []
+        self.dirty = True
+        self._live: dict[ThresholdKey, dict[Labels, Alert]] = {}
+        self._windows: dict[str, Windows] = {}
+        self._asked_of: dict[str, tuple[str, ...]] = {}
+        self._standings: dict[str, Standing] = {}
+        self._judged: dict[str, float] = {}
+        for alert in self.alerts.values():
+            if alert.phase is not Phase.INACTIVE:
+                self._live.setdefault(alert.threshold_key, {})[self._slot_labels(alert)] = alert
+        self._adopt(plan)
+
+    def replan(self, plan: Plan, now: float) -> None:
+        """Take over a new configuration; alerts whose threshold is gone end, and are told so."""
+        self.plan = plan
+        self._adopt(plan)
+        configured = {threshold.key for group in plan.thresholds.values() for threshold in group}
+        for key in [key for key in self._live if key not in configured]:
+            for alert in list(self._live[key].values()):
+                alert.sentence = "no longer watched: its threshold was taken out of the configuration"
+                self._end(alert, now, "its threshold is gone")
+
+    def _adopt(self, plan: Plan) -> None:
+        causes = {key for keys in plan.ancestors.values() for key in keys}
+        self._standings = {
+            key: replace(self._standings.get(key, Standing()), patience=plan.patience.get(key, 10.0)) for key in causes
+        }
+        before, self._windows, self._asked_of = (self._windows, self._asked_of), {}, {}
+        for key, thresholds in plan.thresholds.items():
+            conditions = [c for t in thresholds for c in (t.when, t.resolve_when) if c is not None]
+            windows = Windows.of(conditions)
+            if windows is not None:
+                asked = tuple(condition.text for condition in conditions)
+                unchanged = before[1].get(key) == asked
+                self._windows[key] = before[0][key] if unchanged else windows
+                self._asked_of[key] = asked
+        self.dirty = True
+
+    def suspect(self, check: str) -> None:
+        """A first attempt at a check has failed and is being asked again: what depends on it had better wait."""
+        standing = self._standings.get(check)
+        if standing is not None:
+            standing.suspected = True
+
+    def observe(self, check: str, result: Result, now: float) -> None:
+        """Judge one result by every threshold of its check."""
+        standing = self._standings.get(check)
+        if standing is not None:
+            self.dirty = True
+            if standing.failed and result.outcome is Outcome.OK:
+                standing.recovered_at = result.at
+            if result.outcome is not Outcome.ERROR:
+                standing.failed = result.outcome is Outcome.FAILED
+            standing.asked_at = result.at
+            standing.suspected = False
+        windows = self._windows.get(check)
+        if windows is not None:
+            windows.observe(result.at, result.outcome, result.measurements)
+        for threshold in self.plan.thresholds.get(check, ()):
+            self._judge(threshold, result, windows, now)
+
+    def _judge(self, threshold: Threshold, result: Result, windows: Windows | None, now: float) -> None:
+        live = self._live.get(threshold.key)
+        judgements = judge(threshold.when, result, windows, now)
+        if live is None:
+            for labels, judgement in judgements:
+                if judgement.breached:
+                    self._step(threshold, labels, judgement, None, result, now)
+            return
+        easings: dict[Labels, Judgement] = {}
+        if threshold.resolve_when is not None:
+            easings = dict(judge(threshold.resolve_when, result, windows, now))
+        seen = set()
+        for labels, judgement in judgements:
+            seen.add(labels)
+            alert = live.get(labels)
+            if alert is not None and alert.phase is Phase.FIRING and easings:
+                judgement = _eased(judgement, easings.get(labels))
+            self._step(threshold, labels, judgement, alert, result, now)
+        if result.outcome is Outcome.OK:
+            for labels in [labels for labels in live if labels not in seen]:
+                gone = Judgement(False, "no longer reported", "")
+                self._step(threshold, labels, gone, live[labels], result, now)
+
+    def _step(
+        self,
+        threshold: Threshold,
+        labels: Labels,
+        judgement: Judgement,
+        alert: Alert | None,
+        result: Result,
+        now: float,
+    ) -> None:
+        life = Life() if alert is None else Life(alert.phase, alert.since, alert.clear_since)
+        taken = step(
+            life, judgement.breached, result.at, now, hold=threshold.hold, keep_firing=threshold.keep_firing
+        )  # fmt: skip
+        if alert is None:
+            if not taken.event:
+                return
+            alert = self._open(threshold, labels)
+        self._judged[alert.fingerprint] = result.at
+        self.dirty = self.dirty or bool(alert.withheld)
+        alert.phase, alert.since, alert.clear_since = taken.life
+        if judgement.breached and (taken.event or alert.phase is Phase.FIRING):
+            alert.value, alert.limit = judgement.value, judgement.limit
+            alert.reason, alert.sentence = result.reason or "", result.sentence
+            alert.evidence = self._evidence(result, threshold.check)
+        if not taken.event:
+            return
+        if taken.event in ("resolved", "dropped"):
+            self._end(alert, now, taken.why)
+            return
+        if taken.event == "firing":
+            alert.fired_at = now
+        self._changed(alert, taken.event, taken.why)
+
+    def _open(self, threshold: Threshold, labels: Labels) -> Alert:
+        named = {
+            "alertname": threshold.alert,
+            "severity": threshold.severity.value,
+            **self.plan.labels.get(threshold.check, {}),
+            **threshold.labels,
+            **dict(labels),
+        }
+        alert = Alert(
+            fingerprint=fingerprint(named),
+            labels=named,
+            check=threshold.check,
+            severity=threshold.severity,
+            severity_word=threshold.severity_word,
+            annotations=dict(threshold.annotations),
+            runbook=threshold.runbook,
+            target=named.get("instance", ""),
+        )
+        before = self.alerts.get(alert.fingerprint)
+        if before is not None:
+            # It ended, but somebody has not been told yet: the same alert goes on, under the same identity.
+            alert.told = before.told
+        self.alerts[alert.fingerprint] = alert
+        self._live.setdefault(threshold.key, {})[labels] = alert
+        return alert
+
+    def _end(self, alert: Alert, now: float, why: str) -> None:
+        was_pending = alert.phase is Phase.PENDING or not alert.fired_at
+        alert.phase, alert.clear_since, alert.resolved_at, alert.withheld = Phase.INACTIVE, 0.0, now, ""
+        slots = self._live.get(alert.threshold_key, {})
+        for labels in [labels for labels, other in slots.items() if other is alert]:
+            del slots[labels]
+        if not slots:
+            self._live.pop(alert.threshold_key, None)
+        self._changed(alert, "dropped" if was_pending else "resolved", why)
+
+    def _changed(self, alert: Alert, event: Event, why: str) -> None:
+        self.dirty = True
+        self.changed[alert.fingerprint] = alert
+        self.transitions.append(Transition(replace(alert), event, why))
+
+    def _evidence(self, result: Result, check: str) -> list[tuple[str, str]]:
+        units = self.plan.units.get(check, {})
+        read = [
+            f"{name}{_braces(labels)} = {show(value, units.get(name, 'number'))}"
+            for name, value, labels in result.measurements[:MOST_EVIDENCE_LINES]
+        ]
+        return [*result.evidence, *([("Measured", "\n".join(read))] if read else [])]
+
+    def _slot_labels(self, alert: Alert) -> Labels:
+        for threshold in self.plan.thresholds.get(alert.check, ()):
+            if threshold.key == alert.threshold_key:
+                known = {"alertname", "severity", *self.plan.labels.get(alert.check, {}), *threshold.labels}
+                return tuple(sorted((name, text) for name, text in alert.labels.items() if name not in known))
+        return ()
+
+    def inject(self, threshold: Threshold, result: Result, now: float) -> None:
+        """Judge a result by a threshold that no configuration holds: a test alert."""
+        self._judge(threshold, result, None, now)
+
+    def withheld(self, alert: Alert, alarmed: set[str], now: float) -> Withheld:
+        """Whether an alert is a symptom of something it depends on."""
+        ancestors = self.plan.ancestors.get(alert.check, ())
+        return withheld(alert, self._judged.get(alert.fingerprint, 0.0), ancestors, self._standings, alarmed, now)
+
+    def alarmed(self) -> set[str]:
+        """The checks that have an alert of their own, pending or firing."""
+        return {check for check, *_ in self._live}
+
+    def live(self) -> Iterator[Alert]:
+        """The alerts that are pending or firing."""
+        for slots in self._live.values():
+            yield from slots.values()
+
+    def forget(self, mark: str) -> None:
+        """An alert that ended, and everybody knows it."""
+        del self.alerts[mark]
+        self._judged.pop(mark, None)
+        self.changed[mark] = None
+
+
+def _eased(judgement: Judgement, easing: Judgement | None) -> Judgement:
+    """While it fires, only `resolve_when` ends it."""
+    if easing is None or easing.breached is None:
+        return judgement._replace(breached=None)
+    return judgement._replace(breached=not easing.breached)
+
+
+def _braces(labels: Labels) -> str:
+    return "{" + ", ".join(f"{name}={text}" for name, text in labels) + "}" if labels else ""

@@ -1,0 +1,52 @@
+"""When a destination is told something: by a table, and that what was told is always resolved."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.telling import Pace, due
+
+PACE = Pace(group_wait=10, group_interval=300, repeat_interval=3600)
+
+
+@pytest.mark.parametrize(
+    ("told", "last_sent", "firing", "pace", "now", "reason", "at"),
+    [
+        ("", 0, "", PACE, 100, "", None),
+        ("", 0, "a", PACE, 95, "", 100),
+        ("", 0, "a", PACE, 100, "first", None),
+        ("a", 100, "a", PACE, 200, "", 3700),
+        ("a", 100, "a", PACE, 3700, "reminder", None),
+        ("a", 100, "ab", PACE, 200, "", 400),
+        ("a", 100, "ab", PACE, 400, "added", None),
+        ("ab", 100, "a", PACE, 200, "", 400),
+        ("ab", 100, "a", PACE, 400, "changed", None),
+        ("a", 100, "", PACE, 101, "resolved", None),
+        ("a", 100, "b", PACE, 400, "added", None),
+        ("a", 100, "", None, 101, "resolved", None),
+        ("a", 100, "a", None, 9999, "", None),
+        ("a", 100, "b", None, 101, "resolved", None),
+        ("", 0, "a", None, 101, "", None),
+    ],
+)
+def test_table(told, last_sent, firing, pace, now, reason, at):
+    verdict = due(set(told), last_sent, set(firing), 90.0, pace, now)
+    assert (verdict.reason, verdict.at) == (reason, at)
+
+
+@given(
+    told=st.sets(st.sampled_from("abcd")),
+    firing=st.sets(st.sampled_from("abcd")),
+    routed=st.booleans(),
+    now=st.integers(0, 10_000),
+)
+def test_what_was_told_and_ended_is_always_owed_something(told, firing, routed, now):
+    verdict = due(told, 100.0, firing, 50.0, PACE if routed else None, float(now))
+    if told and not firing:
+        assert verdict.reason == "resolved"
+    if not told:
+        assert verdict.reason in ("", "first")
+    if verdict.reason == "resolved":
+        assert not told & firing
+    if firing and routed:
+        assert verdict.reason or verdict.at is not None, "nobody would ever be told or reminded"
