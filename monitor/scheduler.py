@@ -62,13 +62,15 @@ class Scheduler:
         self._once: list[tuple[float, str]] = []
         self._checks: dict[str, Check] = {}
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
-        # Counted from the Unix epoch, so that a restart leaves every check its place in time.
-        self._epoch = time.monotonic() - time.time()
+        self._epoch: float | None = None
         self.beat_at = 0.0
 
     def plan(self, checks: Mapping[str, Check]) -> None:
         """Take over the checks: known ones keep their beat, new ones are first asked within FIRST_SPREAD seconds."""
         now = asyncio.get_running_loop().time()
+        if self._epoch is None:
+            # Counted from the Unix epoch, so that a restart leaves every check its place in time.
+            self._epoch = now - time.time()
         by_interval: dict[float, list[Check]] = {}
         for check in checks.values():
             by_interval.setdefault(check.interval, []).append(check)
@@ -79,8 +81,9 @@ class Scheduler:
         self._checks = dict(checks)
         self._once = [(at, key) for at, key in self._once if key in self._checks]
         for check in fresh:
-            spread = min(FIRST_SPREAD, check.interval)
-            self._once.append((now + phase(check.key, spread), check.key))
+            until_beat = (phase(check.key, check.interval) - (now - self._epoch)) % check.interval
+            if until_beat > FIRST_SPREAD:
+                self._once.append((now + phase(check.key, FIRST_SPREAD), check.key))
         heapq.heapify(self._once)
         self.beat_at = now
         self._arm()
