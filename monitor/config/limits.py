@@ -1,0 +1,163 @@
+"""Makes thresholds of a check's `alerts`, or the one that a check without them gets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from alerts.nearest import meant
+from alerts.thresholds import Condition, WhenError, parse
+from alerts.vocabulary import Runbook, Severity, Threshold
+from checks.base import Measurement
+from checks.units import Duration, show_duration
+from monitor.config.checks import Made
+from monitor.config.notes import Notes, Spot
+from monitor.config.reading import Section
+from monitor.config.systems import checked_labels, severity_of
+
+When = Annotated[
+    str, BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else value), Field(min_length=1)
+]
+
+
+class AlertEntry(BaseModel):
+    """One item of a check's `alerts`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alert: str = Field(min_length=1, max_length=200, description="The alert's name.")
+    when: When = Field(description="The condition: `failed`, or a comparison of measurements.")
+    resolve_when: When | None = Field(default=None, description="A second, lower limit at which it is over.")
+    hold: Duration = Field(default=0.0, alias="for", ge=0, description="How long it must hold before it fires.")
+    keep_firing_for: Duration = Field(default=0.0, ge=0, description="How long it goes on after it is over.")
+    severity: str | None = Field(default=None, description="One of the system's words, or critical, high, medium, low.")
+    labels: dict[str, str] = Field(default={}, description="Put on the alert.")
+    annotations: dict[str, str] = Field(default={}, description="Put into its messages.")
+    runbook: str | None = Field(default=None, description='"#anchor" in the system\'s runbook, or a URL.')
+
+
+class Limits:
+    """Makes the thresholds of every check."""
+
+    def __init__(self, notes: Notes) -> None:
+        self.notes = notes
+        self._failed = parse("failed", {})
+
+    def of(self, made: Made) -> tuple[Threshold, ...]:
+        """The check's thresholds; those that are not good leave problems."""
+        check, section = made.check, made.section
+        severity, word = self._severity(made, made.spot.at("severity"), section.get("severity"), Severity.HIGH, "")
+        if section.get("alerts") is None:
+            name = camel(check.name) + "Failed"
+            return (Threshold(name, check.key, check.system, self._failed, severity, word or severity.value),)
+        known = {measurement.name: measurement for measurement in check.declared()}
+        found: dict[tuple[str, Severity], Threshold] = {}
+        first: dict[tuple[str, Severity], Spot] = {}
+        for spot, value in self.notes.items(made.spot.at("alerts"), section["alerts"]):
+            threshold = self._threshold(made, spot, value, known, (severity, word))
+            if threshold is None:
+                continue
+            identity = threshold.alert, threshold.severity
+            if identity in found:
+                line = first[identity].place().line
+                twice = f"there is an alert {threshold.alert!r} of this severity already, in line {line}"
+                self.notes.wrong(spot.at("alert"), twice)
+                continue
+            found[identity], first[identity] = threshold, spot.at("alert")
+        return tuple(found.values())
+
+    def _severity(
+        self, made: Made, spot: Spot, word: Any, otherwise: Severity, otherwise_word: str
+    ) -> tuple[Severity, str]:
+        if word is None:
+            return otherwise, otherwise_word
+        try:
+            return severity_of(made.draft, word), str(word)
+        except ValueError as why:
+            self.notes.wrong(spot, str(why))
+            return otherwise, otherwise_word
+
+    def _threshold(
+        self, made: Made, spot: Spot, value: Any, known: Mapping[str, Measurement], otherwise: tuple[Severity, str]
+    ) -> Threshold | None:
+        section = self.notes.section(spot, value, "an alert is wanted: alert: …, when: …")
+        entry = self.notes.model(AlertEntry, spot, section) if section is not None else None
+        if section is None or entry is None:
+            if section is not None:
+                self._conditions(made, spot, section, known)
+                self._severity(made, spot.at("severity"), section.get("severity"), *otherwise)
+            return None
+        when, resolve_when = self._conditions(made, spot, section, known)
+        severity, word = self._severity(made, spot.at("severity"), entry.severity, *otherwise)
+        labels = checked_labels(self.notes, spot.at("labels"), entry.labels) if entry.labels else {}
+        runbook = self._runbook(made, spot.at("runbook"), entry.runbook) if entry.runbook else Runbook()
+        if when is None:
+            return None
+        return Threshold(
+            alert=entry.alert,
+            check=made.check.key,
+            system=made.check.system,
+            when=when,
+            severity=severity,
+            severity_word=word or severity.value,
+            resolve_when=resolve_when,
+            hold=entry.hold,
+            keep_firing=entry.keep_firing_for,
+            labels=labels,
+            annotations=entry.annotations,
+            runbook=runbook,
+        )
+
+    def _conditions(
+        self, made: Made, spot: Spot, section: Section, known: Mapping[str, Measurement]
+    ) -> tuple[Condition | None, Condition | None]:
+        """`when` and `resolve_when`, whatever else is wrong with the alert."""
+        when, resolve_when = (
+            self._condition(made, spot.at(key), section.get(key), known) for key in ("when", "resolve_when")
+        )
+        return when, resolve_when
+
+    def _condition(self, made: Made, spot: Spot, text: Any, known: Mapping[str, Measurement]) -> Condition | None:
+        text = str(text).lower() if isinstance(text, bool) else text
+        if not isinstance(text, str) or not text:
+            return None  # the model has said so
+        try:
+            condition = parse(text, known)
+        except WhenError as why:
+            place = spot.place()
+            shift = spot.root.source.offset(place, text) if why.column is not None else None
+            if why.column is None or shift is None:
+                self.notes.wrong(spot, str(why))
+            else:
+                self.notes.wrong(spot, why.sentence, shift=shift + why.column - 1)
+            return None
+        for ask in condition.asks:
+            if ask.function != "baseline" and ask.seconds < 2 * made.check.interval:
+                window, interval = show_duration(ask.seconds), show_duration(made.check.interval)
+                self.notes.warn(spot, f"a window of {window} holds one probe at most, with one every {interval}")
+        return condition
+
+    def _runbook(self, made: Made, spot: Spot, text: str) -> Runbook:
+        if text.startswith(("https://", "http://")):
+            return Runbook(url=text)
+        name, mark, anchor = text.partition("#")
+        if not mark or name:
+            self.notes.wrong(spot, 'write "#section" for a section of the system\'s runbook, or an https:// address')
+            return Runbook()
+        if made.draft.playbook is None:
+            self.notes.wrong(spot, f"the system {made.draft.name!r} has no runbook: add runbook: playbooks.md to it")
+            return Runbook()
+        found = made.draft.sections.get(anchor)
+        if found is None:
+            hint = meant(anchor, made.draft.sections)
+            self.notes.wrong(spot, f"{made.draft.playbook.name} has no section #{anchor}{hint}")
+            return Runbook()
+        return found
+
+
+def camel(name: str) -> str:
+    """`store-health` as `StoreHealth`."""
+    return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", name)) or "Check"
