@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import ssl
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 from typing import cast
 
 BODY = b'{"status":"healthy","uptime":12345,"checks":{"database":"ok","cache":"ok"},"v":"1.2.3"}'
 HEAD = b"HTTP/1.1 200 OK\r\nServer: target\r\nContent-Type: application/json\r\nConnection: close\r\n"
 ANSWER = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+HOLD = 0.05
 
 
 class Target(asyncio.Protocol):
@@ -21,13 +27,13 @@ class Target(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if data.startswith(b"GET /hold"):
-            asyncio.get_running_loop().call_later(0.05, self._late, monotonic())
+            asyncio.get_running_loop().call_later(HOLD, self._late, monotonic())
         else:
             self.transport.write(ANSWER)
             self.transport.close()
 
     def _late(self, came: float) -> None:
-        held = b'{"held":%.6f}' % (monotonic() - came)
+        held = b'{"held_ms":%.4f}' % ((monotonic() - came) * 1000)
         self.transport.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(held) + held)
         self.transport.close()
 
@@ -45,6 +51,30 @@ async def serve(certificate: str = "") -> None:
     loop.add_reader(sys.stdin.fileno(), ended.set)
     await ended.wait()
     server.close()
+
+
+@contextmanager
+def target(certificate: str = "") -> Iterator[int]:
+    """The port of a target in a process of its own; HTTPS where a PEM file with certificate and key is given."""
+    command = [sys.executable, __file__, *([certificate] if certificate else [])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.stdin.close()
+
+
+def certificates(folder: Path) -> tuple[str, str]:
+    """Files of an authority, and of a certificate with its key for 127.0.0.1."""
+    import trustme
+
+    authority, now = trustme.CA(), datetime.datetime.now(datetime.UTC)
+    issued = authority.issue_cert("127.0.0.1", not_after=now + datetime.timedelta(days=30))
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+    return str(folder / "ca.pem"), str(folder / "server.pem")
 
 
 if __name__ == "__main__":

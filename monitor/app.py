@@ -16,9 +16,10 @@ from aiohttp import web
 
 from alerts import self_checks
 from alerts.delivery import Attempt, Delivery
-from alerts.engine import Engine, Plan
+from alerts.engine import Engine
 from alerts.notifiers.base import Notifier
 from alerts.pager import Pager
+from alerts.plan import Plan
 from checks import kinds
 from checks.base import Check, Result
 from monitor import housekeeping, voice
@@ -84,7 +85,7 @@ class App:
         self.delivery.submit(kept.parcels)
         self.pager.delivery = self.delivery
         self.prober = Prober(
-            self.clock.now, self._result, self.engine.suspect, self._skipped, self.metrics.lateness.observe
+            self.clock.now, self._result, self.engine.judging.suspect, self._skipped, self.metrics.lateness.observe
         )
         self.scheduler = Scheduler(self.prober.launch, self._skipped)
         runner = web.AppRunner(application(self), access_log=None, handle_signals=False)
@@ -149,7 +150,7 @@ class App:
         before = self.state.take(check, result)
         self.series.update(check, result)
         self.history.keep(check.key, result)
-        self.engine.observe(check.key, result, now)
+        self.engine.judging.observe(check.key, result, now)
         if before is not None:
             voice.change(check, result)
         elif self.config.log_level == "debug":
@@ -160,9 +161,9 @@ class App:
 
     def note_transitions(self) -> None:
         """Log what became of alerts since last asked."""
-        for transition in self.engine.transitions:
+        for transition in self.engine.judging.transitions:
             voice.transition(transition)
-        self.engine.transitions.clear()
+        self.engine.judging.transitions.clear()
 
     def _skipped(self, check: Check) -> None:
         self.metrics.skipped.inc()
@@ -191,7 +192,7 @@ class App:
         """Bring the gauges up to date that are only looked at when somebody scrapes."""
         metrics, pending = self.metrics, self.delivery.pending
         metrics.running.set(self.prober.running)
-        metrics.count_alerts(self.engine.live())
+        metrics.count_alerts(self.engine.judging.live())
         metrics.pending.set(len(pending))
         oldest = min((parcel.created for parcel in pending), default=None)
         metrics.oldest.set(0.0 if oldest is None else max(0.0, self.clock.now() - oldest))
@@ -208,7 +209,7 @@ class App:
             self.trouble[name] = trouble
             self.metrics.impaired.labels(name).set(bool(trouble))
             now = self.clock.now()
-            self.engine.observe(f"{self_checks.SYSTEM}/{name}", self_checks.verdict(trouble, now), now)
+            self.engine.judging.observe(f"{self_checks.SYSTEM}/{name}", self_checks.verdict(trouble, now), now)
             self.note_transitions()
             self.pager.wake()
 

@@ -21,7 +21,7 @@ def send(app: App, receiver: str, severity: Severity, word: str, channel: str) -
     """Fire a test alert at one receiver (only at its notifiers of kind `channel`, if given); its fingerprint."""
     threshold = _threshold(secrets.token_hex(4), severity, word)
     _judge(app, threshold, "This is a test: nothing is wrong. It resolves by itself in a moment.")
-    [alert] = [alert for alert in app.engine.live() if alert.check == threshold.check]
+    [alert] = [alert for alert in app.engine.judging.live() if alert.check == threshold.check]
     app.engine.aim(alert.fingerprint, receiver, channel)
     asyncio.get_running_loop().call_later(LASTS, _judge, app, threshold, "")
     return alert.fingerprint
@@ -29,7 +29,7 @@ def send(app: App, receiver: str, severity: Severity, word: str, channel: str) -
 
 def _judge(app: App, threshold: Threshold, trouble: str) -> None:
     now = app.clock.now()
-    app.engine.inject(threshold, self_checks.verdict(trouble, now), now)
+    app.engine.judging.inject(threshold, self_checks.verdict(trouble, now), now)
     app.note_transitions()
     app.pager.wake()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from alerts.delivery import Attempt
-from alerts.engine import Transition
+from alerts.judging import Transition
 from checks.base import Check, Outcome, Result
 from checks.units import show_duration
 

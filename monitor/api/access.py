@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 OPEN = frozenset({"/-/healthy", "/-/ready"})
 
 

@@ -76,7 +76,7 @@ class Routes:
         app = self._app
         openmetrics = "application/openmetrics-text" in request.headers.get("Accept", "")
         app.refresh_metrics()
-        pieces = exposition(app.metrics, app.series, list(app.engine.live()), openmetrics)
+        pieces = exposition(app.metrics, app.series, list(app.engine.judging.live()), openmetrics)
         response = web.StreamResponse(headers={"Content-Type": OPENMETRICS if openmetrics else TEXT})
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             response.headers["Content-Encoding"] = "gzip"
@@ -107,7 +107,7 @@ class Routes:
         return _json([_check(self._app, key, now) for key in self._app.config.checks])
 
     async def alerts(self, request: web.Request) -> web.StreamResponse:
-        live = sorted(self._app.engine.live(), key=lambda alert: (alert.severity.rank, alert.since))
+        live = sorted(self._app.engine.judging.live(), key=lambda alert: (alert.severity.rank, alert.since))
         return _json([alert_data(alert) for alert in live])
 
     async def deliveries(self, request: web.Request) -> web.StreamResponse:

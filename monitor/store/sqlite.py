@@ -15,6 +15,7 @@ from typing import IO, Any
 import orjson
 
 from alerts.outbox import Changes, Entry, Kept, NotKept, alert_from, parcel_from
+from alerts.telling import Telling
 
 VERSION = 1
 LEDGER_KEPT = 50_000

@@ -33,7 +33,7 @@ def _template() -> Template:
 def render(app: App) -> str:
     """The page as HTML. Everything that came from elsewhere is escaped."""
     now = app.clock.now()
-    live = sorted(app.engine.live(), key=lambda alert: (bool(alert.withheld), alert.severity.rank, alert.since))
+    live = sorted(app.engine.judging.live(), key=lambda alert: (bool(alert.withheld), alert.severity.rank, alert.since))
     rows = [_row(app, key, now) for key in sorted(app.config.checks)]
     return _template().render(
         refresh=REFRESH,
