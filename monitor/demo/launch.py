@@ -31,13 +31,13 @@ def step_down(folder: str) -> None:
     os.setuid(NOBODY)
 
 
-def main(parent: int, folder: str, program: list[str]) -> None:
-    """Called with the parent's process id, the server's folder, the program and its arguments.
+def main(parent: int, folder: str, rights: str, program: list[str]) -> None:
+    """Called with the parent's process id, the server's folder, nobody or same, the program and its arguments.
 
     Does not return; a failure is one sentence on stderr and exit status 126.
     """
     try:
-        if os.getuid() == 0:
+        if rights == "nobody" and os.getuid() == 0:
             step_down(folder)
         os.chdir(folder)
         # Only now: a change of user id takes the death signal back.
@@ -52,4 +52,4 @@ def main(parent: int, folder: str, program: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])

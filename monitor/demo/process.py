@@ -48,6 +48,8 @@ class Server:
     """
 
     title: ClassVar[str] = ""
+    as_nobody: ClassVar[bool] = True
+    """Whether it steps down from root."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder.absolute()
@@ -147,9 +149,12 @@ class Server:
         """Ask once; False where nobody answers yet."""
         raise NotImplementedError
 
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.defpath, "HOME": str(self.folder), "LC_ALL": "C", "TZ": "UTC"}
+
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
-        environment = {"PATH": os.defpath, "HOME": str(self.folder), "LC_ALL": "C", "TZ": "UTC"}
-        launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(self.folder), *command]
+        environment, rights = self._environment(), "nobody" if self.as_nobody else "same"
+        launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(self.folder), rights, *command]
         with self._logfile.open("ab") as log:
             return subprocess.Popen(
                 launcher, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True

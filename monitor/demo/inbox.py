@@ -1,0 +1,229 @@
+"""A stand-in for Slack, PagerDuty and webhooks on real sockets: takes messages as the vendors do and keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import orjson
+from aiohttp import web
+
+from monitor.demo.inbox_page import render
+from monitor.demo.inbox_rules import PAGERDUTY_LARGEST, Desk, event_problems, slack_problem
+
+KEPT = 5_000
+"""Messages; the oldest go first."""
+
+
+@dataclass
+class Received:
+    """One request as it arrived: `at` in Unix seconds, `body` parsed where it is JSON, `status` as answered."""
+
+    number: int
+    at: float
+    path: str
+    body: Any
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Without the headers, which carry tokens."""
+        return {"number": self.number, "at": self.at, "path": self.path, "status": self.status, "body": self.body}
+
+
+@dataclass
+class Fault:
+    """What paths that begin with `path` do in place of their work, `times` times or until healed (None).
+
+    `hang` never answers, `drop` hangs up without an answer, else `status` is answered, with Retry-After if given.
+    """
+
+    path: str
+    status: int = 500
+    retry_after: float | None = None
+    hang: bool = False
+    drop: bool = False
+    times: int | None = None
+
+
+class Inbox:
+    """Start it with `async with`; `url` is then where it listens. Everything arrived is in `messages`, in order."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
+        self.messages: list[Received] = []
+        self.faults: list[Fault] = []
+        self.desk = Desk()
+        self._count = 0
+        self._arrived = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> Self:
+        """Listen; port 0 becomes a free one, which stays the same over `refuse` and `accept`."""
+        app = web.Application(client_max_size=2**21, middlewares=[self._record])
+        app.add_routes(
+            [
+                web.get("/", self._page),
+                web.get("/messages", self._list),
+                web.delete("/messages", self._clear),
+                web.post("/-/fault", self._set_fault),
+                web.post("/services/{hook:.+}", self._slack_hook),
+                web.post("/api/{method}", self._slack_api),
+                web.post("/v2/enqueue", self._pagerduty),
+                web.post("/hook/{name:.*}", self._hook),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await self.accept()
+        return self
+
+    async def stop(self) -> None:
+        """Hang up on everybody."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = self._site = None
+
+    async def accept(self) -> None:
+        """Take connections (again)."""
+        assert self._runner is not None
+        if self._site is None:
+            self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+            await self._site.start()
+            self.port = int(self._runner.addresses[0][1])
+
+    async def refuse(self) -> None:
+        """Take no new connections."""
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
+
+    def fault(self, fault: Fault) -> None:
+        """From now on misbehave so."""
+        self.faults.append(fault)
+
+    def heal(self) -> None:
+        """Behave."""
+        self.faults.clear()
+
+    def sent_to(self, path: str) -> list[Received]:
+        """What arrived on paths that begin with `path`, refused messages too."""
+        return [message for message in self.messages if message.path.startswith(path)]
+
+    async def until(self, wanted: Callable[[Received], bool], after: int = 0) -> Received:
+        """The first message with a number above `after` that is as wanted; the caller sets the deadline."""
+        while True:
+            self._arrived.clear()
+            for message in self.messages:
+                if message.number > after and message.status and wanted(message):
+                    return message
+            await self._arrived.wait()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @web.middleware
+    async def _record(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.method != "POST" or request.path.startswith("/-/"):
+            answer: web.StreamResponse = await handler(request)
+            return answer
+        raw = await request.read()
+        try:
+            body = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            body = raw.decode(errors="replace")
+        self._count += 1
+        message = Received(self._count, time.time(), request.path, body, headers=dict(request.headers))
+        request["body"], request["size"] = body, len(raw)
+        self.messages.append(message)
+        del self.messages[:-KEPT]
+        try:
+            answer = await self._misbehave(request) or await handler(request)
+            message.status = answer.status
+        except web.HTTPException as refusal:
+            message.status = refusal.status
+            raise
+        finally:
+            self._arrived.set()
+        return answer
+
+    async def _misbehave(self, request: web.Request) -> web.Response | None:
+        fault = next((one for one in self.faults if request.path.startswith(one.path)), None)
+        if fault is None:
+            return None
+        if fault.times is not None:
+            fault.times -= 1
+            if fault.times <= 0:
+                self.faults.remove(fault)
+        if fault.hang:
+            await asyncio.Event().wait()
+        if fault.drop:
+            assert request.transport is not None
+            request.transport.abort()
+        headers = {"Retry-After": f"{fault.retry_after:g}"} if fault.retry_after is not None else {}
+        return web.Response(status=fault.status, headers=headers, text="a fault that was asked for")
+
+    async def _slack_hook(self, request: web.Request) -> web.Response:
+        status, said = slack_problem(request["body"])
+        if status != 200:
+            return web.Response(status=status, text=said)
+        self.desk.post(f"webhook …/{request.match_info['hook'].rpartition('/')[2][-8:]}", request["body"])
+        return web.Response(text="ok")
+
+    async def _slack_api(self, request: web.Request) -> web.Response:
+        authorization = request.headers.get("Authorization", "")
+        return web.json_response(self.desk.call(request.match_info["method"], authorization, request["body"]))
+
+    async def _pagerduty(self, request: web.Request) -> web.Response:
+        if request["size"] > PAGERDUTY_LARGEST:
+            return web.Response(status=413, text="Request Entity Too Large")
+        problems = event_problems(request["body"])
+        if problems:
+            body = {"status": "invalid event", "message": "Event object is invalid", "errors": problems}
+            return web.json_response(body, status=400)
+        key = self.desk.page(request["body"])
+        return web.json_response({"status": "success", "message": "Event processed", "dedup_key": key}, status=202)
+
+    async def _hook(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def _page(self, request: web.Request) -> web.Response:
+        hooks = [message for message in self.messages if message.path.startswith("/hook/")][-50:]
+        text = render(self.desk, hooks, [fault.path for fault in self.faults])
+        return web.Response(text=text, content_type="text/html")
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return web.json_response([message.as_json() for message in self.messages], dumps=_dumps)
+
+    async def _clear(self, request: web.Request) -> web.Response:
+        self.messages.clear()
+        self.desk = Desk()
+        return web.Response(status=204)
+
+    async def _set_fault(self, request: web.Request) -> web.Response:
+        """{"heal": true}, or the fields of Fault."""
+        wanted = await request.json()
+        if wanted.pop("heal", False):
+            self.heal()
+        else:
+            try:
+                self.fault(Fault(**wanted))
+            except TypeError as why:
+                return web.Response(status=400, text=f"cannot have that fault: {why}\n")
+        return web.Response(status=204)
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
