@@ -34,8 +34,8 @@ class AlertEntry(BaseModel):
     hold: Duration = Field(default=0.0, alias="for", ge=0, description="How long it must hold before it fires.")
     keep_firing_for: Duration = Field(default=0.0, ge=0, description="How long it goes on after it is over.")
     severity: str | None = Field(default=None, description="One of the system's words, or critical, high, medium, low.")
-    labels: dict[str, str] = Field(default={}, description="Put on the alert.")
-    annotations: dict[str, str] = Field(default={}, description="Put into its messages.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Put on the alert.")
+    annotations: dict[str, str] = Field(default_factory=dict, description="Put into its messages.")
     runbook: str | None = Field(default=None, description='"#anchor" in the system\'s runbook, or a URL.')
 
 
@@ -49,7 +49,7 @@ class Limits:
     def of(self, made: Made) -> tuple[Threshold, ...]:
         """The check's thresholds; those that are not good leave problems."""
         check, section = made.check, made.section
-        severity, word = self._severity(made, made.spot.at("severity"), section.get("severity"), Severity.HIGH, "")
+        severity, word = self._severity(made, made.spot, section.get("severity"), Severity.HIGH, "")
         if section.get("alerts") is None:
             name = camel(check.name) + "Failed"
             return (Threshold(name, check.key, check.system, self._failed, severity, word or severity.value),)
@@ -77,7 +77,7 @@ class Limits:
         try:
             return severity_of(made.draft, word), str(word)
         except ValueError as why:
-            self.notes.wrong(spot, str(why))
+            self.notes.wrong(spot.at("severity"), str(why))
             return otherwise, otherwise_word
 
     def _threshold(
@@ -88,10 +88,10 @@ class Limits:
         if section is None or entry is None:
             if section is not None:
                 self._conditions(made, spot, section, known)
-                self._severity(made, spot.at("severity"), section.get("severity"), *otherwise)
+                self._severity(made, spot, section.get("severity"), *otherwise)
             return None
         when, resolve_when = self._conditions(made, spot, section, known)
-        severity, word = self._severity(made, spot.at("severity"), entry.severity, *otherwise)
+        severity, word = self._severity(made, spot, entry.severity, *otherwise)
         labels = checked_labels(self.notes, spot.at("labels"), entry.labels) if entry.labels else {}
         runbook = self._runbook(made, spot.at("runbook"), entry.runbook) if entry.runbook else Runbook()
         if when is None:
@@ -115,30 +115,35 @@ class Limits:
         self, made: Made, spot: Spot, section: Section, known: Mapping[str, Measurement]
     ) -> tuple[Condition | None, Condition | None]:
         """`when` and `resolve_when`, whatever else is wrong with the alert."""
-        when, resolve_when = (
-            self._condition(made, spot.at(key), section.get(key), known) for key in ("when", "resolve_when")
+        return self._condition(made, spot, section, "when", known), self._condition(
+            made, spot, section, "resolve_when", known
         )
-        return when, resolve_when
 
-    def _condition(self, made: Made, spot: Spot, text: Any, known: Mapping[str, Measurement]) -> Condition | None:
+    def _condition(
+        self, made: Made, spot: Spot, section: Section, key: str, known: Mapping[str, Measurement]
+    ) -> Condition | None:
+        text = section.get(key)
         text = str(text).lower() if isinstance(text, bool) else text
         if not isinstance(text, str) or not text:
             return None  # the model has said so
         try:
             condition = parse(text, known)
         except WhenError as why:
-            place = spot.place()
-            shift = spot.root.source.offset(place, text) if why.column is not None else None
-            if why.column is None or shift is None:
-                self.notes.wrong(spot, str(why))
-            else:
-                self.notes.wrong(spot, why.sentence, shift=shift + why.column - 1)
+            self._refused(spot.at(key), text, why)
             return None
         for ask in condition.asks:
             if ask.function != "baseline" and ask.seconds < 2 * made.check.interval:
                 window, interval = show_duration(ask.seconds), show_duration(made.check.interval)
-                self.notes.warn(spot, f"a window of {window} holds one probe at most, with one every {interval}")
+                self.notes.warn(spot.at(key), f"a window of {window} holds one probe at most, one every {interval}")
         return condition
+
+    def _refused(self, spot: Spot, text: str, why: WhenError) -> None:
+        """Say where inside the text it went wrong, if the text stands in the file as it is."""
+        shift = spot.root.source.offset(spot.place(), text)
+        if why.column is None or shift is None:
+            self.notes.wrong(spot, str(why))
+        else:
+            self.notes.wrong(spot, why.sentence, shift=shift + why.column - 1)
 
     def _runbook(self, made: Made, spot: Spot, text: str) -> Runbook:
         if text.startswith(("https://", "http://")):
