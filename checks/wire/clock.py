@@ -26,21 +26,22 @@ _FIRST_STAMP = struct.Struct("qq").unpack_from
 _RTT = struct.Struct("I").unpack_from
 _RTT_AT, _TOTAL_RETRANS_AT, _TCP_INFO_SIZE = 68, 100, 104
 
-_anchor: socket.socket | None = None
+_anchored = False
 
 
 def want_stamps(sock: socket.socket) -> bool:
     """Ask the kernel to stamp what `sock` receives; False where it can't."""
-    global _anchor
+    global _anchored
     if sys.platform != "linux":
         return False
     try:
-        if _anchor is None:
+        if not _anchored:
             # The kernel switches stamping on with the first socket that asks and off with the last, both lazily:
-            # one socket that always asks keeps it on, so that no first packet goes unstamped.
+            # one socket that asks for as long as we live keeps it on, so that no first packet goes unstamped.
             anchor = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             anchor.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, RX_SOFTWARE | REPORT_SOFTWARE)
-            _anchor = anchor
+            anchor.detach()
+            _anchored = True
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, RX_SOFTWARE | REPORT_SOFTWARE)
     except OSError:
         return False

@@ -11,11 +11,13 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
 
 from checks.wire import clock
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
+from checks.wire.ready import READABLE, WRITABLE
 from checks.wire.resolve import Address
 
 NEXT_AFTER = 0.25
@@ -40,7 +42,7 @@ class Line:
     """
 
     __slots__ = (
-        "_offset", "_patience", "_reading", "_sock", "_waiter", "address", "arrived", "connected_in", "kernel", "name",
+        "_offset", "_patience", "_sock", "_waiter", "address", "arrived", "connected_in", "kernel", "name",
         "sent",
     )  # fmt: skip
 
@@ -48,7 +50,6 @@ class Line:
         self._sock = sock
         self._patience = patience
         self._waiter: asyncio.Future[None] | None = None
-        self._reading = False
         self._offset = clock.wall_offset()
         self.address = address
         self.name = show(address)
@@ -64,7 +65,7 @@ class Line:
             try:
                 count = self._sock.send(data)
             except BlockingIOError:
-                await self._writable()
+                await self._until(WRITABLE)
                 continue
             except (BrokenPipeError, ConnectionResetError):
                 return
@@ -77,7 +78,7 @@ class Line:
     async def recv(self, most: int = CHUNK) -> bytes:
         """The next bytes, at most `most`; b"" at the end. Raises WireError protocol where the peer resets."""
         while True:
-            await self._readable()
+            await self._until(READABLE)
             try:
                 data, ancillary, _, _ = self._sock.recvmsg(most, clock.ANCILLARY)
             except BlockingIOError:
@@ -91,38 +92,20 @@ class Line:
 
     def close(self) -> None:
         """Close the socket at once; may be called twice."""
-        if self._reading:
-            self._patience.loop.remove_reader(self._sock.fileno())
-            self._reading = False
-        self._sock.close()
+        fd = self._sock.fileno()
+        if fd >= 0:
+            self._patience.ready.forget(fd)
+            self._sock.close()
 
-    async def _readable(self) -> None:
-        loop = self._patience.loop
-        self._waiter = loop.create_future()
-        if not self._reading:
-            loop.add_reader(self._sock.fileno(), self._ready)
-            self._reading = True
-        try:
-            await self._patience.wait(self._waiter)
-        finally:
-            self._waiter = None
+    async def _until(self, events: int) -> None:
+        patience = self._patience
+        waiter = self._waiter = patience.loop.create_future()
+        patience.ready.when(self._sock.fileno(), events, self._wake)
+        await patience.wait(waiter)
 
-    def _ready(self) -> None:
-        if self._waiter is None:
-            # Nobody reads at present: the level-triggered loop would spin.
-            self._patience.loop.remove_reader(self._sock.fileno())
-            self._reading = False
-        elif not self._waiter.done():
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    async def _writable(self) -> None:
-        loop = self._patience.loop
-        waiter: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(self._sock.fileno(), _wake, waiter)
-        try:
-            await self._patience.wait(waiter)
-        finally:
-            loop.remove_writer(self._sock.fileno())
 
     def _broken(self, step: str, why: OSError) -> WireError:
         if why.errno in _OURS:
@@ -143,11 +126,11 @@ async def connect(addresses: Sequence[Address], patience: Patience) -> Line:
     a port or a file descriptor.
     """
     patience.doing("connect", "connect_timeout", f"no connection to {show(addresses[0])}")
-    race = _Race(addresses, patience.loop)
+    race = _Race(addresses, patience)
     try:
         race.start_next()
         await patience.wait(race.done)
-        return race.take(patience)
+        return race.take()
     finally:
         race.close()
 
@@ -161,11 +144,11 @@ def show(address: Address) -> str:
 class _Race:
     """Attempts at several addresses of which the first to succeed wins; `done` says so, or why none did."""
 
-    __slots__ = ("_faults", "_left", "_loop", "_next", "_open", "_won", "done")
+    __slots__ = ("_faults", "_left", "_next", "_open", "_patience", "_won", "done")
 
-    def __init__(self, addresses: Sequence[Address], loop: asyncio.AbstractEventLoop) -> None:
-        self.done: asyncio.Future[None] = loop.create_future()
-        self._loop = loop
+    def __init__(self, addresses: Sequence[Address], patience: Patience) -> None:
+        self.done: asyncio.Future[None] = patience.loop.create_future()
+        self._patience = patience
         self._left = list(addresses)
         self._open: set[socket.socket] = set()
         self._won: tuple[socket.socket, Address, float] | None = None
@@ -181,16 +164,16 @@ class _Race:
                 self._faults.append((address, error))
                 continue
             if self._left:
-                self._next = self._loop.call_later(NEXT_AFTER, self.start_next)
+                self._next = self._patience.loop.call_later(NEXT_AFTER, self.start_next)
             return
         if not self._open and not self.done.done():
             self.done.set_exception(_unconnected(self._faults))
 
-    def take(self, patience: Patience) -> Line:
+    def take(self) -> Line:
         """The winner, which from now on is the caller's to close."""
         assert self._won is not None
         sock, address, began = self._won
-        line = Line(sock, address, patience, monotonic() - began)
+        line = Line(sock, address, self._patience, monotonic() - began)
         self._won = None
         return line
 
@@ -199,11 +182,10 @@ class _Race:
         if self._next is not None:
             self._next.cancel()
         for sock in self._open:
-            self._loop.remove_writer(sock.fileno())
-            sock.close()
+            self._drop(sock)
         self._open.clear()
         if self._won is not None:
-            self._won[0].close()
+            self._drop(self._won[0])
         if self.done.done() and not self.done.cancelled():
             # Cancelled at the very moment of the fault: mark it as seen.
             self.done.exception()
@@ -220,27 +202,25 @@ class _Race:
             sock.close()
             return error
         self._open.add(sock)
-        self._loop.add_writer(sock.fileno(), self._writable, sock, address, began)
+        self._patience.ready.when(sock.fileno(), WRITABLE, partial(self._settle, sock, address, began))
         return 0
 
-    def _writable(self, sock: socket.socket, address: Address, began: float) -> None:
-        self._loop.remove_writer(sock.fileno())
+    def _settle(self, sock: socket.socket, address: Address, began: float) -> None:
         self._open.discard(sock)
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if not error and not self.done.done():
             self._won = (sock, address, began)
             self.done.set_result(None)
             return
-        sock.close()
+        self._drop(sock)
         self._faults.append((address, error))
         if self._next is not None:
             self._next.cancel()
         self.start_next()
 
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+    def _drop(self, sock: socket.socket) -> None:
+        self._patience.ready.forget(sock.fileno())
+        sock.close()
 
 
 def _words(number: int | None) -> str:

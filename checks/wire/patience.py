@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from checks.wire.fault import WireError
+from checks.wire.ready import ready
 
 HAIR = 0.02
 """Seconds before the caller's own deadline, so that the named timeout comes before the nameless cancellation."""
@@ -18,10 +19,11 @@ class Patience:
     with "within … s" added.
     """
 
-    __slots__ = ("_expired", "_timer", "_waiter", "loop", "ours", "reason", "seconds", "sentence", "step")
+    __slots__ = ("_expired", "_timer", "_waiter", "loop", "ours", "ready", "reason", "seconds", "sentence", "step")
 
     def __init__(self, seconds: float) -> None:
         self.loop = asyncio.get_running_loop()
+        self.ready = ready(self.loop)
         self.seconds = seconds
         self.doing("connect", "connect_timeout", "no answer")
         self._waiter: asyncio.Future[Any] | None = None

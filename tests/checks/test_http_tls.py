@@ -36,7 +36,7 @@ def days_left(asked: Asked) -> float:
 
 
 async def test_a_good_certificate(authority: Authority) -> None:
-    async with serving(reply(b"fine"), tls=authority.server("localhost", days=30)) as web:
+    with threaded(authority.server("localhost", days=30)) as web:
         asked = await ask(check(web, authority))
     assert asked.fault is None
     assert asked.value("tls") == 1
@@ -45,13 +45,13 @@ async def test_a_good_certificate(authority: Authority) -> None:
 
 
 async def test_an_address_as_name(authority: Authority) -> None:
-    async with serving(reply(), tls=authority.server("127.0.0.1")) as web:
+    with threaded(authority.server("127.0.0.1")) as web:
         asked = await ask(check(web, authority, "127.0.0.1"))
     assert asked.fault is None
 
 
 async def test_expired(authority: Authority) -> None:
-    async with serving(reply(), tls=authority.server("localhost", days=-2, began=-90)) as web:
+    with threaded(authority.server("localhost", days=-2, began=-90)) as web:
         asked = await ask(check(web, authority))
     assert asked.reason is Reason.TLS_EXPIRED
     assert "certificate of localhost expired 2.0 days ago: issued by" in asked.sentence
@@ -60,14 +60,14 @@ async def test_expired(authority: Authority) -> None:
 
 
 async def test_not_valid_yet(authority: Authority) -> None:
-    async with serving(reply(), tls=authority.server("localhost", days=9, began=1)) as web:
+    with threaded(authority.server("localhost", days=9, began=1)) as web:
         asked = await ask(check(web, authority))
     assert asked.reason is Reason.TLS_EXPIRED
     assert "is not valid yet" in asked.sentence
 
 
 async def test_wrong_name(authority: Authority) -> None:
-    async with serving(reply(), tls=authority.server("shop.example.com", "b.example.com", days=5)) as web:
+    with threaded(authority.server("shop.example.com", "b.example.com", days=5)) as web:
         asked = await ask(check(web, authority))
         named = await ask(check(web, authority, server_name="shop.example.com"))
     assert asked.reason is Reason.TLS_NAME
@@ -80,7 +80,7 @@ async def test_wrong_name(authority: Authority) -> None:
 async def test_a_strangers_certificate(authority: Authority, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     stranger = Authority(tmp_path / "other")
-    async with serving(reply(), tls=stranger.server("localhost", days=7)) as web:
+    with threaded(stranger.server("localhost", days=7)) as web:
         asked = await ask(check(web, authority))
         system = await ask(check(web, None))
         blind = await ask(check(web, None, verify=False))
@@ -97,7 +97,7 @@ async def test_self_signed(tmp_path: Path, authority: Authority) -> None:
     own.cert_pem.write_to_path(str(pem), append=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
-    async with serving(reply(), tls=context) as web:
+    with threaded(context) as web:
         asked = await ask(check(web, authority))
     assert asked.reason is Reason.TLS_HANDSHAKE
     assert "self" in asked.sentence
@@ -105,27 +105,27 @@ async def test_self_signed(tmp_path: Path, authority: Authority) -> None:
 
 
 async def test_client_certificates(authority: Authority, tmp_path: Path) -> None:
-    with threaded(authority.wanting_clients("localhost")) as port:
-        without = await ask(check(Web(port), authority))
-        given = await ask(check(Web(port), authority, cert_file=authority.client()))
+    with threaded(authority.wanting_clients("localhost")) as web:
+        without = await ask(check(web, authority))
+        given = await ask(check(web, authority, cert_file=authority.client()))
     assert without.reason is Reason.TLS_HANDSHAKE
     assert "client certificate" in without.sentence
     assert given.fault is None
 
 
 async def test_a_client_certificate_goes_to_no_other_origin(authority: Authority) -> None:
-    with threaded(authority.wanting_clients("localhost")) as port:
-        to = f"Location: https://localhost:{port}/"
-        async with serving(reply(b"", "302 Found", to), tls=authority.wanting_clients("localhost")) as web:
+    with threaded(authority.wanting_clients("localhost")) as other:
+        to = reply(b"", "302 Found", f"Location: {other.url(scheme='https', host='localhost')}")
+        with threaded(authority.wanting_clients("localhost"), to) as web:
             asked = await ask(check(web, authority, cert_file=authority.client()))
     assert asked.reason is Reason.TLS_HANDSHAKE
-    assert f":{port} refuses our client certificate, or wants one" in asked.sentence
+    assert f":{other.port} refuses our client certificate, or wants one" in asked.sentence
 
 
 async def test_a_renewed_authority_is_read_again(authority: Authority, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     renewed = Authority(tmp_path / "new")
-    async with serving(reply(), tls=renewed.server("localhost")) as web:
+    with threaded(renewed.server("localhost")) as web:
         before = await ask(check(web, authority))
         Path(authority.file).write_bytes(Path(renewed.file).read_bytes())
         after = await ask(check(web, authority))
@@ -154,9 +154,9 @@ async def test_a_plain_target_is_named() -> None:
 async def test_an_old_version_is_refused(authority: Authority) -> None:
     context = authority.server("localhost")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with threaded(context) as port:
-        new = await ask(check(Web(port), authority, min_version="1.3"))
-        old = await ask(check(Web(port), authority))
+    with threaded(context) as web:
+        new = await ask(check(web, authority, min_version="1.3"))
+        old = await ask(check(web, authority))
     assert new.reason is Reason.TLS_HANDSHAKE
     assert "protocol version" in new.sentence
     assert old.fault is None

@@ -40,9 +40,9 @@ def watched(file: str, **fields: Any) -> Tls:
 
 
 async def test_an_endpoint(authority: Authority) -> None:
-    with threaded(authority.server("localhost", "*.example.com", days=20)) as port:
-        good = await ask(endpoint(port, authority, names=["localhost", "a.example.com"]))
-        other = await ask(endpoint(port, authority, names=["a.b.example.com"]))
+    with threaded(authority.server("localhost", "*.example.com", days=20)) as web:
+        good = await ask(endpoint(web.port, authority, names=["localhost", "a.example.com"]))
+        other = await ask(endpoint(web.port, authority, names=["a.b.example.com"]))
     assert good.fault is None
     left = good.value("certificate_expires_in")
     assert left is not None
@@ -55,7 +55,7 @@ async def test_an_endpoint(authority: Authority) -> None:
 
 
 async def test_an_expired_one_and_a_silent_one(authority: Authority) -> None:
-    async with serving(hang, tls=authority.server("localhost", days=-1, began=-3)) as web:
+    with threaded(authority.server("localhost", days=-1, began=-3)) as web:
         expired = await ask(endpoint(web.port, authority))
     with silent() as port:
         quiet = await ask(endpoint(port, authority, timeout="300ms"))

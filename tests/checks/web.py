@@ -67,10 +67,15 @@ async def serving(
     try:
         yield web
     finally:
-        server.close()
         for task in tuple(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # Asked before `close`, wait_closed waits for every connection, in every version of Python.
+        ended = asyncio.ensure_future(server.wait_closed())
+        await asyncio.sleep(0)
+        server.close()
+        async with asyncio.timeout(5):
+            await ended
 
 
 async def _answer(web: Web, reply: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -150,8 +155,8 @@ def dripping(start: bytes, piece: bytes, every: float) -> Handle:
 
 
 @contextmanager
-def threaded(context: ssl.SSLContext) -> Iterator[int]:
-    """A TLS server in a thread: unlike asyncio's it sends the alert that says why it refuses a handshake."""
+def threaded(context: ssl.SSLContext, answer: bytes | None = None) -> Iterator[Web]:
+    """A TLS server in a thread, one connection at a time: it sends the alerts that asyncio's keeps to itself."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -160,17 +165,19 @@ def threaded(context: ssl.SSLContext) -> Iterator[int]:
                 raw, _ = listener.accept()
             except OSError:
                 return
-            try:
-                with context.wrap_socket(raw, server_side=True) as connection:
-                    connection.recv(65536)
-                    connection.sendall(reply(b"fine"))
-            except OSError:
-                raw.close()
+            with raw:
+                raw.settimeout(5)
+                try:
+                    with context.wrap_socket(raw, server_side=True) as connection:
+                        connection.recv(65536)
+                        connection.sendall(reply(b"fine") if answer is None else answer)
+                except OSError:
+                    continue
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield listener.getsockname()[1]
+        yield Web(listener.getsockname()[1])
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
