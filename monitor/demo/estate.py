@@ -178,7 +178,9 @@ class Estate:
     async def heal_all(self) -> str:
         """Heal whatever is broken, the shop first, because it has faults of its own."""
         async with self._busy:
-            done = [await self._heal(what) for what in sorted(self.broken, key=lambda part: part != "shop")]
+            done = []
+            while self.broken:
+                done.append(await self._heal("shop" if "shop" in self.broken else min(self.broken)))
         return "; ".join(done) or "nothing was broken"
 
     async def _heal(self, what: str) -> str:

@@ -14,6 +14,8 @@ from aiohttp import web
 from monitor.demo.inbox_page import render
 from monitor.demo.inbox_rules import PAGERDUTY_LARGEST, Desk, event_problems, slack_problem
 
+BODY = web.RequestKey("body", Any)
+SIZE = web.RequestKey("size", int)
 KEPT = 5_000
 """Messages; the oldest go first."""
 
@@ -146,7 +148,7 @@ class Inbox:
             body = raw.decode(errors="replace")
         self._count += 1
         message = Received(self._count, time.time(), request.path, body, headers=dict(request.headers))
-        request["body"], request["size"] = body, len(raw)
+        request[BODY], request[SIZE] = body, len(raw)
         self.messages.append(message)
         del self.messages[:-KEPT]
         try:
@@ -176,24 +178,24 @@ class Inbox:
         return web.Response(status=fault.status, headers=headers, text="a fault that was asked for")
 
     async def _slack_hook(self, request: web.Request) -> web.Response:
-        status, said = slack_problem(request["body"])
+        status, said = slack_problem(request[BODY])
         if status != 200:
             return web.Response(status=status, text=said)
-        self.desk.post(f"webhook …/{request.match_info['hook'].rpartition('/')[2][-8:]}", request["body"])
+        self.desk.post(f"webhook …/{request.match_info['hook'].rpartition('/')[2][-8:]}", request[BODY])
         return web.Response(text="ok")
 
     async def _slack_api(self, request: web.Request) -> web.Response:
         authorization = request.headers.get("Authorization", "")
-        return web.json_response(self.desk.call(request.match_info["method"], authorization, request["body"]))
+        return web.json_response(self.desk.call(request.match_info["method"], authorization, request[BODY]))
 
     async def _pagerduty(self, request: web.Request) -> web.Response:
-        if request["size"] > PAGERDUTY_LARGEST:
+        if request[SIZE] > PAGERDUTY_LARGEST:
             return web.Response(status=413, text="Request Entity Too Large")
-        problems = event_problems(request["body"])
+        problems = event_problems(request[BODY])
         if problems:
             body = {"status": "invalid event", "message": "Event object is invalid", "errors": problems}
             return web.json_response(body, status=400)
-        key = self.desk.page(request["body"])
+        key = self.desk.page(request[BODY])
         return web.json_response({"status": "success", "message": "Event processed", "dedup_key": key}, status=202)
 
     async def _hook(self, request: web.Request) -> web.Response:

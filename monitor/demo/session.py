@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from monitor.demo.control import CannotDo, Control, ask, home, the_only_one
-from monitor.demo.estate import PARTS, Estate
+from monitor.demo.control import Control, ask, home, the_only_one
+from monitor.demo.estate import PARTS, CannotDo, Estate
 from monitor.demo.process import LAUNCH, NotStarted, ended
 
 CONFIG = Path(__file__).with_name("runwatch.yaml")
@@ -68,15 +68,7 @@ async def _run(folder: Path, listen: str, config: Path) -> int:
 
 async def _watch(estate: Estate, listen: str, config: Path, stop: asyncio.Event) -> int:
     """Run the daemon until it ends, or until `stop`; its exit status."""
-    environment = {**os.environ, **estate.environment(), "RUNWATCH_LISTEN": listen}
-    program = [sys.executable, "-m", "monitor", "run", "-c", str(config)]
-    # In a session of its own: Ctrl-C reaches us alone, and we stop the daemon before what it watches.
-    daemon = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), os.getcwd(), "same", *program],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    daemon = _launch(["run", "-c", str(config)], {**estate.environment(), "RUNWATCH_LISTEN": listen})
     try:
         if await _unless(stop, ended(daemon.pid)):
             status = daemon.wait()
@@ -93,6 +85,17 @@ async def _watch(estate: Estate, listen: str, config: Path, stop: asyncio.Event)
             daemon.kill()
         daemon.wait()
     return 0
+
+
+def _launch(command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Runwatch, which dies with us. In a session of its own: Ctrl-C reaches us alone, and we stop the daemon first."""
+    launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(Path.cwd()), "same"]
+    return subprocess.Popen(
+        [*launcher, sys.executable, "-m", "monitor", *command],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 async def _unless(stop: asyncio.Event, work: object) -> bool:

@@ -51,7 +51,8 @@ class Shop:
             decode_responses=True,
             socket_timeout=PATIENCE,
             socket_connect_timeout=PATIENCE,
-            retry=Retry(NoBackoff(), 0),
+            # Once, for a connection that died with the server it led to.
+            retry=Retry(NoBackoff(), 1),
         )
         self._slow = 0.0
         self.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
