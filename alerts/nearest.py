@@ -17,7 +17,7 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 def meant(word: str, names: Iterable[str], there_are: str = "there are") -> str:
     """What to say after the word was refused: `; did you mean 'x'?`, or all there are, or nothing."""
-    names = sorted(set(names))
+    names = sorted({str(name) for name in names})
     near = nearest(word, names)
     if near is not None:
         return f"; did you mean {near!r}?"

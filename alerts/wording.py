@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 
 from alerts.vocabulary import Alert, Notification, Phase
+from checks.base import printable
 from checks.units import show_duration
 
 CUT = " … (cut)"
@@ -87,11 +88,6 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: max(0, most - len(CUT))] + CUT
 
 
-def printable(text: str) -> str:
-    """Without what could break a message or hide in it: control characters, direction overrides, lone surrogates."""
-    return "".join(char if char in "\n\t" or char.isprintable() else "\ufffd" for char in text)
-
-
 def _listed(items: list[str], most: int) -> str:
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
@@ -99,4 +95,4 @@ def _listed(items: list[str], most: int) -> str:
 
 def names(alerts: Iterable[Alert]) -> str:
     """The alerts' names, once each, in order."""
-    return ", ".join(dict.fromkeys(alert.name for alert in alerts))
+    return ", ".join(dict.fromkeys(printable(alert.name) for alert in alerts))

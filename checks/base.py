@@ -62,6 +62,13 @@ class Errored(Exception):
         self.sentence = sentence
 
 
+def printable(text: str) -> str:
+    """The text without what could break a message or hide in it: control characters, direction overrides, surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(char if char in "\n\t" or char.isprintable() else "\ufffd" for char in text)
+
+
 UNITS = frozenset(
     {"seconds", "bytes", "ratio", "count", "timestamp", "bool", "per_second", "bytes_per_second", "number"}
 )
@@ -154,7 +161,8 @@ class Run:
 
     def record(self, name: str, value: float, /, **labels: str) -> None:
         """Record a declared measurement in its base unit."""
-        self.measurements.append((name, value, tuple(sorted(labels.items())) if labels else ()))
+        clean = tuple(sorted((label, printable(text)) for label, text in labels.items())) if labels else ()
+        self.measurements.append((name, value, clean))
 
     def rate(self, name: str, counter: float, /, **labels: str) -> None:
         """Record how fast `counter` grew per second since the last probe; nothing the first time or after a reset."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from checks.base import Check, Errored, Failed, Outcome, Reason, Result, Run
+from checks.base import Check, Errored, Failed, Outcome, Reason, Result, Run, printable
 from checks.units import show_duration
 
 LATE_SHARE = 0.25
@@ -125,9 +125,10 @@ class Prober:
 def _clean(check: Check, result: Result) -> Result:
     """Without the check's secrets, and no longer than a page can carry."""
     secrets = check.secrets()
-    result.sentence = _scrubbed(result.sentence, secrets)[:1_000]
+    result.sentence = printable(_scrubbed(result.sentence, secrets)[:1_000])
     result.evidence = [
-        (title, _scrubbed(text, secrets)[:LONGEST_EVIDENCE]) for title, text in result.evidence[:MOST_EVIDENCE]
+        (printable(title[:200]), printable(_scrubbed(text, secrets)[:LONGEST_EVIDENCE]))
+        for title, text in result.evidence[:MOST_EVIDENCE]
     ]
     return result
 

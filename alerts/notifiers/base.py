@@ -6,12 +6,22 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from aiohttp import ClientResponse, ClientSession
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from alerts.vocabulary import Notification
+
+
+def _web_address(text: SecretStr) -> SecretStr:
+    if not text.get_secret_value().startswith(("http://", "https://")):
+        raise ValueError("an address that begins with http:// or https:// is wanted")
+    return text
+
+
+HookUrl = Annotated[SecretStr, AfterValidator(_web_address)]
+"""An address whose path is itself the key to a channel: never shown."""
 
 
 @dataclass(frozen=True, slots=True)

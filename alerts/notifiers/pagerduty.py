@@ -11,8 +11,8 @@ from pydantic import Field, SecretStr
 
 from alerts.notifiers.base import NotDelivered, Notifier, Receipt, refusal
 from alerts.vocabulary import Notification, Severity
-from alerts.wording import cut, evidence, facts, headline, links, names, printable, rfc3339
-from checks.base import Url
+from alerts.wording import cut, evidence, facts, headline, links, names, rfc3339
+from checks.base import Url, printable
 
 LARGEST_EVENT = 512_000
 SEVERITIES = {
@@ -84,7 +84,7 @@ def event(note: Notification, routing_key: str) -> dict[str, Any]:
 
 def _detail(alert: Any, now: float) -> dict[str, str]:
     told = {title.lower(): printable(cut(text, 4_000)) for title, text in facts(alert, now)}
-    said = {"alert": alert.name, "check": alert.check, "what": printable(cut(alert.sentence, 2_000))}
+    said = {"alert": printable(alert.name), "check": alert.check, "what": printable(cut(alert.sentence, 2_000))}
     return said | told | {"evidence": printable(evidence(alert, 8_000))}
 
 

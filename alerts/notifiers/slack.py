@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Self
 from aiohttp import ClientSession
 from pydantic import Field, SecretStr, model_validator
 
-from alerts.notifiers.base import NotDelivered, Notifier, Receipt, refusal, retry_after
+from alerts.notifiers.base import HookUrl, NotDelivered, Notifier, Receipt, refusal, retry_after
 from alerts.vocabulary import Alert, Notification, Severity
-from alerts.wording import cut, evidence, facts, headline, links, printable, summary
-from checks.base import Url
+from alerts.wording import cut, evidence, facts, headline, links, summary
+from checks.base import printable
 
 COLOURS = {
     Severity.CRITICAL: "#c8102e",
@@ -32,7 +32,7 @@ MISSHAPEN = frozenset(
     {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "too_many_attachments"}
     | {"invalid_attachments"}
 )
-GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+GONE = frozenset({"channel_not_found", "message_not_found", "cant_update_message", "edit_window_closed"})
 
 
 class Slack(Notifier):
@@ -43,7 +43,9 @@ class Slack(Notifier):
 
     per_minute: ClassVar[float] = 60.0
 
-    api_url: Url | None = Field(default=None, description="An incoming webhook; with `bot_token`, the API's address.")
+    api_url: HookUrl | None = Field(
+        default=None, description="An incoming webhook; with `bot_token`, the API's address."
+    )
     bot_token: SecretStr | None = Field(default=None, description="A bot token (xoxb-…) with chat:write.")
     channel: str = Field(default="", description="Channel name or id; needed with `bot_token`.")
 
@@ -57,7 +59,7 @@ class Slack(Notifier):
 
     @property
     def limit_key(self) -> str:
-        return f"slack:{self.channel}:{self.api_url.reveal() if self.api_url else ''}"
+        return f"slack:{self.channel}:{self.api_url.get_secret_value() if self.api_url else ''}"
 
     async def send(self, note: Notification, http: ClientSession, reference: Mapping[str, str]) -> Receipt:
         """Source: Slack's chat.postMessage, chat.update and incoming webhooks; limits of Block Kit."""
@@ -79,7 +81,7 @@ class Slack(Notifier):
 
     async def _hook(self, http: ClientSession, content: dict[str, Any]) -> None:
         assert self.api_url is not None
-        async with http.post(self.api_url.reveal(), json=content) as answer:
+        async with http.post(self.api_url.get_secret_value(), json=content) as answer:
             said = (await answer.text())[:300]
             if answer.status == 200:
                 return
@@ -92,7 +94,7 @@ class Slack(Notifier):
         self, http: ClientSession, method: str, content: dict[str, Any], may_be_gone: bool = False
     ) -> dict[str, Any]:
         assert self.bot_token is not None
-        base = self.api_url.reveal().rstrip("/") if self.api_url else "https://slack.com/api"
+        base = self.api_url.get_secret_value().rstrip("/") if self.api_url else "https://slack.com/api"
         headers = {"Authorization": f"Bearer {self.bot_token.get_secret_value()}"}
         async with http.post(f"{base}/{method}", json=content, headers=headers) as answer:
             if answer.status != 200:

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from aiohttp import ClientSession
 from pydantic import Field, SecretStr
 
-from alerts.notifiers.base import Notifier, Receipt, refusal
+from alerts.notifiers.base import HookUrl, Notifier, Receipt, refusal
 from alerts.vocabulary import Alert, Notification, Phase
-from alerts.wording import cut, facts, printable, rfc3339, summary
-from checks.base import Url
+from alerts.wording import cut, facts, rfc3339, summary
+from checks.base import printable
 
 LONGEST_ANNOTATION = 8_000
 
@@ -21,18 +21,18 @@ class Webhook(Notifier):
 
     per_minute: ClassVar[float] = 1200.0
 
-    url: Url = Field(description="Where to POST.")
+    url: HookUrl = Field(description="Where to POST.")
     bearer_token: SecretStr | None = Field(default=None, description="Sent as `Authorization: Bearer …`.")
     max_alerts: int = Field(default=0, ge=0, description="Alerts in one body at most; 0 for all.")
 
     @property
     def limit_key(self) -> str:
-        return f"webhook:{self.url.reveal()}"
+        return f"webhook:{self.url.get_secret_value()}"
 
     async def send(self, note: Notification, http: ClientSession, reference: Mapping[str, str]) -> Receipt:
         """Source of the body: Alertmanager's documentation, webhook_config."""
         headers = {"Authorization": f"Bearer {self.bearer_token.get_secret_value()}"} if self.bearer_token else {}
-        async with http.post(self.url.reveal(), json=body(note, self.max_alerts), headers=headers) as answer:
+        async with http.post(self.url.get_secret_value(), json=body(note, self.max_alerts), headers=headers) as answer:
             if answer.status // 100 == 2:
                 return Receipt()
             raise refusal("the webhook", answer, (await answer.text())[:300])

@@ -1,0 +1,182 @@
+"""The outbox's consumer against a real receiver that refuses, breaks and comes back."""
+
+import asyncio
+
+import pytest
+from aiohttp import ClientSession
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.delivery import LONGEST_BACK_OFF, LONGEST_RETRY_AFTER, Delivery, Pacer, back_off
+from alerts.notifiers.webhook import Webhook
+from alerts.outbox import Changes, Parcel
+from monitor.demo.inbox import Fault, Inbox
+from tests.alerts.notes import note, resolved
+
+
+class Desk:
+    """A delivery with a clock that can be set, and everything it wrote and reported."""
+
+    def __init__(self, http: ClientSession, inbox: Inbox) -> None:
+        self.ahead = 0.0
+        self.changes = Changes()
+        self.attempts = []
+        self.fallen = []
+        self.reported = asyncio.Event()
+        self.inbox = inbox
+        self.delivery = Delivery(http, self.now, self._build, self._write, self.fallen.append, self._report)
+
+    def now(self) -> float:
+        return 1_000.0 + asyncio.get_running_loop().time() + self.ahead
+
+    def _build(self, destination) -> Webhook:
+        return Webhook(url=destination["url"])
+
+    async def _write(self, changes: Changes) -> None:
+        self.changes.merge(changes)
+
+    def _report(self, attempt) -> None:
+        self.attempts.append(attempt)
+        self.reported.set()
+
+    def send(self, *notes, thread: str = "t", path: str = "team") -> list[Parcel]:
+        destination = {"kind": "webhook", "url": f"{self.inbox.url}/hook/{path}"}
+        parcels = [
+            Parcel(f"{thread}{number}", thread, destination, one, self.now()) for number, one in enumerate(notes)
+        ]
+        self.delivery.submit(parcels)
+        return parcels
+
+    async def until(self, count: int) -> list:
+        async with asyncio.timeout(8):
+            while len(self.attempts) < count:
+                self.reported.clear()
+                await self.reported.wait()
+        return [attempt.status for attempt in self.attempts]
+
+    def skip(self, seconds: float) -> None:
+        """Let the delivery believe that time has passed."""
+        self.ahead += seconds
+        self.delivery._wake.set()
+
+
+@pytest.fixture
+async def desk():
+    async with Inbox() as inbox, ClientSession() as http:
+        desk = Desk(http, inbox)
+        task = asyncio.create_task(desk.delivery.run())
+        yield desk
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await desk.delivery.finish(0.1)
+
+
+async def test_what_is_accepted_leaves_the_outbox_and_enters_the_ledger(desk):
+    [parcel] = desk.send(note())
+    assert await desk.until(1) == ["delivered"]
+    await asyncio.sleep(0)
+    assert desk.changes.parcels == {parcel.id: None}
+    assert [(entry.status, entry.attempts) for entry in desk.changes.entries] == [("delivered", 1)]
+    assert desk.delivery.pending == []
+
+
+async def test_a_refusal_is_tried_again_and_its_retry_after_obeyed(desk):
+    desk.inbox.fault(Fault("/hook", 429, retry_after=30, times=1))
+    [parcel] = desk.send(note())
+    await desk.until(1)
+    assert parcel.next_at - desk.now() == pytest.approx(30, abs=2)
+    desk.skip(31)
+    assert await desk.until(2) == ["retry", "delivered"]
+
+
+async def test_a_receiver_that_hangs_up_is_tried_again(desk):
+    desk.inbox.fault(Fault("/hook", drop=True, times=2))
+    desk.send(note())
+    for count in (1, 2):
+        await desk.until(count)
+        desk.skip(120)
+    assert await desk.until(3) == ["retry", "retry", "delivered"]
+
+
+async def test_no_resolve_overtakes_its_page(desk):
+    desk.inbox.fault(Fault("/hook", 500, times=1))
+    desk.send(note(), resolved())
+    await desk.until(1)
+    desk.skip(120)
+    await desk.until(3)
+    accepted = [message.body["status"] for message in desk.inbox.messages if message.status == 200]
+    assert accepted == ["firing", "resolved"]
+
+
+async def test_one_bad_destination_holds_up_nobody_else(desk):
+    desk.inbox.fault(Fault("/hook/bad", hang=True))
+    desk.send(note(), thread="bad", path="bad")
+    desk.send(note(), thread="good", path="good")
+    assert await desk.until(1) == ["delivered"]
+    assert [attempt.parcel.thread for attempt in desk.attempts] == ["good"]
+
+
+async def test_a_permanent_refusal_is_not_repeated_and_turns_to_the_fallback(desk):
+    desk.inbox.fault(Fault("/hook", 404))
+    [parcel] = desk.send(note())
+    assert await desk.until(1) == ["dead"]
+    await asyncio.sleep(0)
+    assert desk.fallen == [parcel]
+    assert desk.changes.parcels == {parcel.id: None}
+    assert desk.changes.entries[0].status == "dead"
+
+
+async def test_the_fallback_is_asked_once_after_its_time_and_the_attempts_go_on(desk):
+    desk.inbox.fault(Fault("/hook", 500))
+    [parcel] = desk.send(note())
+    for count in (1, 2, 3):
+        await desk.until(count)
+        desk.skip(130)
+    await desk.until(4)
+    assert desk.fallen == [parcel]
+    desk.inbox.heal()
+    desk.skip(130)
+    assert (await desk.until(5))[-1] == "delivered"
+
+
+async def test_a_receiver_gone_for_an_hour_gets_everything_in_order(desk):
+    await desk.inbox.refuse()
+    desk.send(note(), note(reason="reminder"), resolved())
+    for count in range(1, 12):
+        await desk.until(count)
+        desk.skip(330)
+    await desk.inbox.accept()
+    desk.skip(120)
+    while desk.delivery.pending:
+        await desk.until(len(desk.attempts) + 1)
+        desk.skip(1)
+    accepted = [message.body["notification_reason"] for message in desk.inbox.messages]
+    assert accepted == ["first", "reminder", "resolved"]
+
+
+async def test_a_destination_that_can_not_be_built_is_dead_not_stuck(desk):
+    desk.delivery.submit([Parcel("x", "x", {"kind": "webhook"}, note(), desk.now())])
+    assert await desk.until(1) == ["dead"]
+    assert "cannot use this destination" in desk.attempts[0].why
+
+
+@given(st.integers(1, 200), st.floats(0, 1))
+def test_back_off_grows_and_never_beyond_its_limit(attempts, chance):
+    assert 0.5 <= back_off(attempts, None, chance) <= LONGEST_BACK_OFF
+
+
+@given(st.integers(1, 50), st.floats(0, 1e9))
+def test_retry_after_is_obeyed_within_reason(attempts, asked):
+    assert back_off(attempts, asked, 0.5) == min(max(asked, 1.0), LONGEST_RETRY_AFTER)
+
+
+@given(st.lists(st.floats(0, 5), min_size=1, max_size=200), st.sampled_from([60.0, 120.0, 600.0]))
+def test_the_pace_is_kept_in_every_minute(gaps, per_minute):
+    pacer, now, granted = Pacer(per_minute), 1_000.0, []
+    for gap in gaps:
+        now += gap
+        if pacer.wait(now) == 0:
+            granted.append(now)
+    for start in granted:
+        within = [at for at in granted if start <= at < start + 60]
+        assert len(within) <= per_minute + per_minute / 20 + 1
