@@ -178,10 +178,11 @@ class Inbox:
         return web.Response(status=fault.status, headers=headers, text="a fault that was asked for")
 
     async def _slack_hook(self, request: web.Request) -> web.Response:
-        status, said = slack_problem(request[BODY])
+        body: Any = request[BODY]
+        status, said = slack_problem(body)
         if status != 200:
             return web.Response(status=status, text=said)
-        self.desk.post(f"webhook …/{request.match_info['hook'].rpartition('/')[2][-8:]}", request[BODY])
+        self.desk.post(f"webhook …/{request.match_info['hook'].rpartition('/')[2][-9:]}", body)
         return web.Response(text="ok")
 
     async def _slack_api(self, request: web.Request) -> web.Response:
@@ -191,11 +192,12 @@ class Inbox:
     async def _pagerduty(self, request: web.Request) -> web.Response:
         if request[SIZE] > PAGERDUTY_LARGEST:
             return web.Response(status=413, text="Request Entity Too Large")
-        problems = event_problems(request[BODY])
+        event: Any = request[BODY]
+        problems = event_problems(event)
         if problems:
             body = {"status": "invalid event", "message": "Event object is invalid", "errors": problems}
             return web.json_response(body, status=400)
-        key = self.desk.page(request[BODY])
+        key = self.desk.page(event)
         return web.json_response({"status": "success", "message": "Event processed", "dedup_key": key}, status=202)
 
     async def _hook(self, request: web.Request) -> web.Response:

@@ -202,9 +202,10 @@ def _message_problem(body: dict[str, Any]) -> str:
         return "too_many_attachments"
     if not (body.get("text") or body.get("blocks") or attachments):
         return "no_text"
-    blocks = list(body.get("blocks") or [])
-    for attachment in attachments:
-        blocks += attachment.get("blocks") or []
+    lists = [one.get("blocks") or [] for one in (body, *attachments)]
+    if not all(isinstance(one, list) for one in lists):
+        return "invalid_blocks"
+    blocks = [block for one in lists for block in one]
     if len(blocks) > MOST_BLOCKS or not all(isinstance(block, dict) and block.get("type") for block in blocks):
         return "invalid_blocks"
     texts = [str(block.get("text", {}).get("text", "")) for block in blocks if isinstance(block.get("text"), dict)]
