@@ -50,7 +50,7 @@ def load(where: Path, environ: Mapping[str, str]) -> Config:
     secrets = gathered.interpolation.secrets
     if gathered.notes.problems or config is None:
         order = {str(file): number for number, file in enumerate(gathered.files)}
-        problems = dict.fromkeys(_scrub(problem, secrets) for problem in gathered.notes.problems)
+        problems = dict.fromkeys(_scrub(problem, secrets) for problem in gathered.problems())
         raise ConfigError(sorted(problems, key=lambda one: (order.get(one.place.file, -1), one.place.line)))
     return config
 
@@ -98,11 +98,11 @@ class _Build:
         for draft in systems.drafts.values():
             checks.add(draft)
         checks.check_defaults()
-        limits = Limits(self.notes)
-        thresholds = {key: limits.of(made) for key, made in checks.made.items()}
-        dependencies = checks.dependencies() if not self.notes.problems or checks.made else {}
+        limits = Limits(self.notes, self.gathered.interpolation.secrets)
+        thresholds = {key: limits.of(one) for key, one in checks.listed.items()}
+        dependencies = checks.dependencies()
         self._warn(checks, route)
-        made = {key: one.check for key, one in checks.made.items()}
+        made = {key: one.check for key, one in checks.listed.items() if one.check is not None}
         return Config(
             server=server,
             store=store,
@@ -174,8 +174,9 @@ class _Build:
         return settings
 
     def _server(self, settings: Settings | None) -> Server:
-        spot, value = self.once.get("server", (Spot(self.gathered.roots[0], ("server",)), {}))
-        values: dict[str, Any] = dict(self.notes.section(spot, value) or {}) if value else {}
+        top = self.gathered.roots[0]
+        spot, value = self.once.get("server", (Spot(top, ("server",)), Section(top.source, top.mark)))
+        values: dict[str, Any] = dict(self.notes.section(spot, value) or {})
         if settings is not None and settings.listen:
             values["listen"] = settings.listen
         if settings is not None and settings.external_url:
@@ -226,7 +227,7 @@ class _Build:
 
     def _warn(self, checks: Checks, route: Route | None) -> None:
         top = Spot(self.gathered.roots[0])
-        if not checks.made and not self.notes.problems:
+        if not checks.listed and not self.notes.problems:
             self.notes.warn(top, "there are no checks")
         if "route" not in self.once and route is None:
             self.notes.warn(top, "there is no route: nobody is told of any alert")

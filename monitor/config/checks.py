@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from alerts.nearest import meant
-from checks.base import Check
+from checks.base import Check, Measurement
 from monitor.config.kinds import Kinds
 from monitor.config.notes import Notes, Spot
 from monitor.config.problems import Step
@@ -23,13 +23,29 @@ LONGEST_NAME = 200
 
 
 @dataclass(slots=True)
-class Made:
-    """A check that was found good, with what is still needed to make thresholds of it."""
+class Listed:
+    """A check as it is listed, and as far as it goes what it came to: None where it is not good."""
 
-    check: Check
+    name: str
     draft: Draft
     spot: Spot
     section: Section
+    model: type[Check]
+    check: Check | None
+
+    @property
+    def key(self) -> str:
+        return f"{self.draft.name}/{self.name}"
+
+    def known(self) -> dict[str, Measurement]:
+        """What it can record; of one that is not good what its kind can, and whatever it may give a name to itself."""
+        if self.check is not None:
+            return {measurement.name: measurement for measurement in self.check.declared()}
+        named = [name for value in self.section.values() if isinstance(value, Section) for name in value]
+        return {
+            **{name: Measurement(name, "number", "") for name in named},
+            **{measurement.name: measurement for measurement in self.model.measurements},
+        }
 
 
 @dataclass(slots=True)
@@ -39,7 +55,7 @@ class Checks:
     notes: Notes
     kinds: Kinds[Check]
     defaults: list[Defaults]
-    made: dict[str, Made] = field(default_factory=dict)
+    listed: dict[str, Listed] = field(default_factory=dict)
     _taken: dict[str, Spot] = field(default_factory=dict)
     _merged: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
@@ -51,10 +67,10 @@ class Checks:
             section = self.notes.section(spot, value, "a check is wanted: kind: … and what it needs")
             if section is None:
                 continue
-            if section.get("name") is None:
-                unnamed.append((spot, section))
-            elif self._name(draft, spot, section["name"]):
+            if section.get("name") is not None and self._name(draft, spot, section["name"]):
                 self._make(draft, spot, section, section["name"])
+            else:
+                unnamed.append((spot, section))
         for spot, section in unnamed:
             self._make(draft, spot, section, self._invented(draft, spot, section))
 
@@ -101,8 +117,8 @@ class Checks:
         if "system" in section:
             self.notes.wrong(spot.at("system"), "a check's system is that of its file; leave it out", of_key=True)
         check = self.notes.model(model, spot, values, BESIDE, lambda step: self._origin(draft, spot, section, step))
-        if check is not None:
-            self.made[check.key] = Made(check, draft, spot, section)
+        one = Listed(name, draft, spot, section, model, check)
+        self.listed[one.key] = one
 
     def _defaults(self, draft: Draft, kind: str, model: type[Check]) -> dict[str, Any]:
         merged = self._merged.get((draft.name, kind))
@@ -132,32 +148,31 @@ class Checks:
         """Refuse defaults that no kind in use has: any other may be meant for some of the checks only."""
         models = self.kinds.loaded()
         known = {*DEFAULT_KEYS, *(name for model in models for name in model.model_fields if name not in NOT_DEFAULTS)}
-        drafts = {made.draft.name: made.draft for made in self.made.values()}.values()
+        drafts = {one.draft.name: one.draft for one in self.listed.values()}.values()
         for defaults in (*self.defaults, *(one for draft in drafts for one in draft.defaults)):
             self.notes.known_keys(defaults.spot, defaults.values, known, {})
 
     def dependencies(self) -> dict[str, tuple[str, ...]]:
         """The keys that each check depends on; a problem for each name that is none, and for each circle."""
         found = {}
-        for key, made in self.made.items():
-            if made.check.depends_on:
-                keys = [self._resolved(made, index, name) for index, name in enumerate(made.check.depends_on)]
-                found[key] = tuple(dict.fromkeys(one for one in keys if one))
+        for key, one in self.listed.items():
+            names = one.check.depends_on if one.check is not None else one.section.get("depends_on")
+            if names and isinstance(names, tuple | list):
+                keys = [self._resolved(one, index, name) for index, name in enumerate(names) if isinstance(name, str)]
+                found[key] = tuple(dict.fromkeys(filter(None, keys)))
         for circle in circles(found):
-            spot = self.made[circle[0]].spot.at("depends_on")
+            spot = self.listed[circle[0]].spot.at("depends_on")
             self.notes.wrong(spot, f"the checks depend on each other in a circle: {' → '.join(circle)}")
         return found
 
-    def _resolved(self, made: Made, index: int, name: str) -> str:
-        for key in (f"{made.check.system}/{name}", name):
-            if key in self.made:
-                return key
+    def _resolved(self, one: Listed, index: int, name: str) -> str:
+        for key in (f"{one.draft.name}/{name}", name):
             if key in self._taken:
-                return ""  # it is there and has its own problem
-        system = f"{made.check.system}/"
+                return key if key in self.listed else ""
+        system = f"{one.draft.name}/"
         names = [key.removeprefix(system) for key in self._taken]
         sentence = f"there is no check {name!r}{meant(name, names)}"
-        self.notes.wrong(made.spot.at("depends_on", index), sentence)
+        self.notes.wrong(one.spot.at("depends_on", index), sentence)
         return ""
 
 

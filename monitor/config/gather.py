@@ -11,7 +11,7 @@ from typing import Any
 
 from monitor.config.interpolation import Interpolation
 from monitor.config.notes import Notes, Spot
-from monitor.config.problems import Place, path_text
+from monitor.config.problems import Place, Problem, path_text
 from monitor.config.reading import Items, Mark, Section, Unreadable, path_at, read
 
 SUFFIXES = (".yaml", ".yml")
@@ -27,6 +27,7 @@ class Gathered:
     roots: list[Section] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     digest: Any = field(default_factory=hashlib.sha256)
+    _unfilled: dict[Place, str] = field(default_factory=dict)
     _seen: set[Path] = field(default_factory=set)
 
     def add(self, file: Path) -> None:
@@ -50,6 +51,7 @@ class Gathered:
             self._wrong(root, source.place(*mark), like, sentence)
         for place, sentence in self.interpolation.problems:
             self._wrong(root, place, (place.line - 1, place.column - 1), sentence)
+            self._unfilled[place] = sentence
         self.interpolation.problems.clear()
         if value is None:
             self.notes.wrong_at(Place(str(file), 1, 1), "the file is empty")
@@ -59,6 +61,10 @@ class Gathered:
         else:
             self.roots.append(value)
             self._include(value, file)
+
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong; of a text that could not be filled in nothing but that."""
+        return [one for one in self.notes.problems if self._unfilled.get(one.place, one.sentence) == one.sentence]
 
     def _wrong(self, root: Section | None, place: Place, like: Mark, sentence: str) -> None:
         self.notes.wrong_at(place, sentence, path_text(path_at(root, like)) if root is not None else "")

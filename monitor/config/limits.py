@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -13,7 +13,7 @@ from alerts.thresholds import Condition, WhenError, parse
 from alerts.vocabulary import Runbook, Severity, Threshold
 from checks.base import Measurement
 from checks.units import Duration, show_duration
-from monitor.config.checks import Made
+from monitor.config.checks import Listed
 from monitor.config.notes import Notes, Spot
 from monitor.config.reading import Section
 from monitor.config.systems import checked_labels, severity_of
@@ -42,22 +42,23 @@ class AlertEntry(BaseModel):
 class Limits:
     """Makes the thresholds of every check."""
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: Notes, secrets: Set[str]) -> None:
         self.notes = notes
+        self.secrets = secrets
         self._failed = parse("failed", {})
 
-    def of(self, made: Made) -> tuple[Threshold, ...]:
+    def of(self, listed: Listed) -> tuple[Threshold, ...]:
         """The check's thresholds; those that are not good leave problems."""
-        check, section = made.check, made.section
-        severity, word = self._severity(made, made.spot, section.get("severity"), Severity.HIGH, "")
+        section = listed.section
+        severity, word = self._severity(listed, listed.spot, section.get("severity"), Severity.HIGH, "")
         if section.get("alerts") is None:
-            name = camel(check.name) + "Failed"
-            return (Threshold(name, check.key, check.system, self._failed, severity, word or severity.value),)
-        known = {measurement.name: measurement for measurement in check.declared()}
+            name = camel(listed.name) + "Failed"
+            return (Threshold(name, listed.key, listed.draft.name, self._failed, severity, word or severity.value),)
+        known = listed.known()
         found: dict[tuple[str, Severity], Threshold] = {}
         first: dict[tuple[str, Severity], Spot] = {}
-        for spot, value in self.notes.items(made.spot.at("alerts"), section["alerts"]):
-            threshold = self._threshold(made, spot, value, known, (severity, word))
+        for spot, value in self.notes.items(listed.spot.at("alerts"), section["alerts"]):
+            threshold = self._threshold(listed, spot, value, known, (severity, word))
             if threshold is None:
                 continue
             identity = threshold.alert, threshold.severity
@@ -70,36 +71,36 @@ class Limits:
         return tuple(found.values())
 
     def _severity(
-        self, made: Made, spot: Spot, word: Any, otherwise: Severity, otherwise_word: str
+        self, listed: Listed, spot: Spot, word: Any, otherwise: Severity, otherwise_word: str
     ) -> tuple[Severity, str]:
         if word is None:
             return otherwise, otherwise_word
         try:
-            return severity_of(made.draft, word), str(word)
+            return severity_of(listed.draft, word), str(word)
         except ValueError as why:
             self.notes.wrong(spot.at("severity"), str(why))
             return otherwise, otherwise_word
 
     def _threshold(
-        self, made: Made, spot: Spot, value: Any, known: Mapping[str, Measurement], otherwise: tuple[Severity, str]
+        self, listed: Listed, spot: Spot, value: Any, known: Mapping[str, Measurement], otherwise: tuple[Severity, str]
     ) -> Threshold | None:
         section = self.notes.section(spot, value, "an alert is wanted: alert: …, when: …")
         entry = self.notes.model(AlertEntry, spot, section) if section is not None else None
         if section is None or entry is None:
             if section is not None:
-                self._conditions(made, spot, section, known)
-                self._severity(made, spot, section.get("severity"), *otherwise)
+                self._conditions(listed, spot, section, known)
+                self._severity(listed, spot, section.get("severity"), *otherwise)
             return None
-        when, resolve_when = self._conditions(made, spot, section, known)
-        severity, word = self._severity(made, spot, entry.severity, *otherwise)
+        when, resolve_when = self._conditions(listed, spot, section, known)
+        severity, word = self._severity(listed, spot, entry.severity, *otherwise)
         labels = checked_labels(self.notes, spot.at("labels"), entry.labels) if entry.labels else {}
-        runbook = self._runbook(made, spot.at("runbook"), entry.runbook) if entry.runbook else Runbook()
+        runbook = self._runbook(listed, spot.at("runbook"), entry.runbook) if entry.runbook else Runbook()
         if when is None:
             return None
         return Threshold(
             alert=entry.alert,
-            check=made.check.key,
-            system=made.check.system,
+            check=listed.key,
+            system=listed.draft.name,
             when=when,
             severity=severity,
             severity_word=word or severity.value,
@@ -112,15 +113,15 @@ class Limits:
         )
 
     def _conditions(
-        self, made: Made, spot: Spot, section: Section, known: Mapping[str, Measurement]
+        self, listed: Listed, spot: Spot, section: Section, known: Mapping[str, Measurement]
     ) -> tuple[Condition | None, Condition | None]:
         """`when` and `resolve_when`, whatever else is wrong with the alert."""
-        return self._condition(made, spot, section, "when", known), self._condition(
-            made, spot, section, "resolve_when", known
+        return self._condition(listed, spot, section, "when", known), self._condition(
+            listed, spot, section, "resolve_when", known
         )
 
     def _condition(
-        self, made: Made, spot: Spot, section: Section, key: str, known: Mapping[str, Measurement]
+        self, listed: Listed, spot: Spot, section: Section, key: str, known: Mapping[str, Measurement]
     ) -> Condition | None:
         text = section.get(key)
         text = str(text).lower() if isinstance(text, bool) else text
@@ -131,34 +132,41 @@ class Limits:
         except WhenError as why:
             self._refused(spot.at(key), text, why)
             return None
-        for ask in condition.asks:
-            if ask.function != "baseline" and ask.seconds < 2 * made.check.interval:
-                window, interval = show_duration(ask.seconds), show_duration(made.check.interval)
-                self.notes.warn(spot.at(key), f"a window of {window} holds one probe at most, one every {interval}")
+        if listed.check is not None:
+            self._warn_of_short_windows(spot.at(key), condition, listed.check.interval)
         return condition
+
+    def _warn_of_short_windows(self, spot: Spot, condition: Condition, interval: float) -> None:
+        for ask in condition.asks:
+            if ask.function != "baseline" and ask.seconds < 2 * interval:
+                window, every = show_duration(ask.seconds), show_duration(interval)
+                self.notes.warn(spot, f"a window of {window} holds one probe at most, one every {every}")
 
     def _refused(self, spot: Spot, text: str, why: WhenError) -> None:
         """Say where inside the text it went wrong, if the text stands in the file as it is."""
+        if any(secret in text for secret in self.secrets):
+            self.notes.wrong(spot, "the condition holds a secret")
+            return
         shift = spot.root.source.offset(spot.place(), text)
         if why.column is None or shift is None:
             self.notes.wrong(spot, str(why))
         else:
             self.notes.wrong(spot, why.sentence, shift=shift + why.column - 1)
 
-    def _runbook(self, made: Made, spot: Spot, text: str) -> Runbook:
+    def _runbook(self, listed: Listed, spot: Spot, text: str) -> Runbook:
         if text.startswith(("https://", "http://")):
             return Runbook(url=text)
         name, mark, anchor = text.partition("#")
         if not mark or name:
             self.notes.wrong(spot, 'write "#section" for a section of the system\'s runbook, or an https:// address')
             return Runbook()
-        if made.draft.playbook is None:
-            self.notes.wrong(spot, f"the system {made.draft.name!r} has no runbook: add runbook: playbooks.md to it")
+        if listed.draft.playbook is None:
+            self.notes.wrong(spot, f"the system {listed.draft.name!r} has no runbook: add runbook: playbooks.md to it")
             return Runbook()
-        found = made.draft.sections.get(anchor)
+        found = listed.draft.sections.get(anchor)
         if found is None:
-            hint = meant(anchor, made.draft.sections)
-            self.notes.wrong(spot, f"{made.draft.playbook.name} has no section #{anchor}{hint}")
+            hint = meant(anchor, listed.draft.sections)
+            self.notes.wrong(spot, f"{listed.draft.playbook.name} has no section #{anchor}{hint}")
             return Runbook()
         return found
 

@@ -33,7 +33,7 @@ _PLAIN = {
 }
 
 
-_LAST = {"value_error": 0, "literal_error": 2, "is_instance_of": 3, "none_required": 4}
+_LAST = {"value_error": 0, "literal_error": 2, "model_type": 3, "is_instance_of": 3, "none_required": 4}
 """Of several complaints about one value, which an alternative's own words come first: the order of telling."""
 
 
