@@ -13,10 +13,11 @@ from checks.base import Errored, Failed, Measurement, Reason, Run, Url
 from checks.units import show_duration
 from checks.wire.certificates import Certificate, earliest
 from checks.wire.connect import Line, connect
+from checks.wire.contexts import Trust
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
 from checks.wire.resolve import Address, numeric, resolve
-from checks.wire.tls import BadCertificate, Secure, Trust, secure
+from checks.wire.tls import BadCertificate, Prepare, Secure, secure
 
 DURATION = Measurement(
     "duration_seconds", "seconds", "How long the target took, all phases together.", also="probe_duration_seconds"
@@ -168,10 +169,12 @@ async def reach(to: Endpoint, family: str, patience: Patience, trip: Trip) -> Li
     return line
 
 
-async def encrypt(line: Line, trust: Trust, server_name: str, patience: Patience, trip: Trip) -> Secure:
+async def encrypt(
+    line: Line, trust: Trust, server_name: str, patience: Patience, trip: Trip, prepare: Prepare | None = None
+) -> Secure:
     """`line` encrypted, its chain kept in `trip` even where it is refused. Raises WireError."""
     try:
-        stream = await secure(line, trust, server_name, patience)
+        stream = await secure(line, trust, server_name, patience, prepare)
     except BadCertificate as error:
         trip.chain = error.chain
         raise

@@ -10,8 +10,8 @@ from checks._expect import brief
 from checks._network import Endpoint, endpoint
 from checks.base import Url
 from checks.wire import http1
+from checks.wire.contexts import Trust
 from checks.wire.fault import WireError
-from checks.wire.tls import Trust
 
 PORTS = {"http": 80, "https": 443}
 AGENT = "runwatch"

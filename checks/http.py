@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import unquote
 
 import orjson
@@ -13,7 +15,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
     SecretStr,
     model_validator,
 )  # fmt: skip
@@ -34,6 +35,15 @@ UNITS_BY_ENDING = {
 """How the name of a measure tells its unit."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is the same for every probe of a check: the request's bytes and the compiled expressions."""
+
+    sender: Sender
+    first: Hop
+    measures: tuple[tuple[str, str, Callable[[Any], float | None]], ...]
 
 
 class BasicAuth(BaseModel):
@@ -97,10 +107,6 @@ class Http(Check):
     max_body: Size = Field(default=2**20, ge=0, description="Bytes of the body to read at most.")
     max_decompressed: Size = Field(default=10 * 2**20, ge=0, description="Bytes of the decompressed body at most.")
 
-    _sender: Sender = PrivateAttr()
-    _first: Hop = PrivateAttr()
-    _measures: tuple[tuple[str, str, Callable[[Any], float | None]], ...] = PrivateAttr()
-
     @model_validator(mode="after")
     def _consistent(self) -> Http:
         if self.body is not None and self.json_body is not None:
@@ -111,21 +117,28 @@ class Http(Check):
         taken = {measurement.name for measurement in type(self).measurements}
         if clash := sorted(taken & self.measure.keys()):
             raise ValueError(f"measure {clash[0]!r} has the name of a measurement that every http check has")
-        self._prepare()
+        # An address or a header that can't be sent is a mistake to be told now.
+        assert self._plan.first
         return self
 
-    def _prepare(self) -> None:
-        """Build what is the same for every probe: the request's bytes and the compiled expressions."""
+    @cached_property
+    def _plan(self) -> Plan:
         body = (self.body or "").encode() if self.json_body is None else orjson.dumps(self.json_body)
-        self._sender = Sender(
+        sender = Sender(
             headers=tuple((name, value.get_secret_value()) for name, value in self.headers.items()),
             authorization=self._authorization(),
             content_type="" if self.json_body is None else "application/json",
             trust=self.tls.trust(),
             server_name=self.tls.server_name,
         )
-        self._first = Hop(self._sender, self.url, self.method, body)
-        self._measures = tuple((name, path, compile_number(path)) for name, path in self.measure.items())
+        measures = tuple((name, path, compile_number(path)) for name, path in self.measure.items())
+        return Plan(sender, Hop(sender, self.url, self.method, body), measures)
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        # A copy may be given another url.
+        copied.__dict__.pop("_plan", None)
+        return copied
 
     def declared(self) -> tuple[Measurement, ...]:
         """Those of the kind, and one for each of `measure`, its unit by its name's ending."""
@@ -138,10 +151,10 @@ class Http(Check):
         """Also the forms in which credentials travel; of the headers only those that carry secrets."""
         parts = self.url.parts
         found = [*self.url.secrets(), unquote(parts.password or "")]
-        found += [self._sender.authorization.partition(" ")[2]]
+        found += [self._plan.sender.authorization.partition(" ")[2]]
         if self.basic_auth is not None:
             found.append(self.basic_auth.password.get_secret_value())
-        found += [value for name, value in self._sender.headers if is_sensitive(name)]
+        found += [value for name, value in self._plan.sender.headers if is_sensitive(name)]
         return tuple(secret for secret in found if secret)
 
     def _authorization(self) -> str:
@@ -175,7 +188,7 @@ class Http(Check):
             raise
 
     async def _travel(self, patience: Patience, trip: _network.Trip) -> tuple[http1.Answer, int, Hop]:
-        hop = self._first
+        hop = self._plan.first
         visited = set()
         for count in range(self.max_redirects + 1):
             answer = await self._ask(hop, patience, trip)
@@ -183,7 +196,7 @@ class Http(Check):
             if location is None or not self.follow_redirects:
                 return answer, count, hop
             visited.add((hop.method, hop.url.reveal()))
-            hop = redirected(hop, answer.status, location, self._sender, self._first.origin)
+            hop = redirected(hop, answer.status, location, self._plan.sender, self._plan.first.origin)
             if (hop.method, hop.url.reveal()) in visited:
                 raise WireError("read", "protocol", f"the redirects go in a circle, back to {hop.url}")
         raise WireError("read", "protocol", f"more than {self.max_redirects} redirects, the next to {hop.url}")
@@ -223,19 +236,19 @@ class Http(Check):
 
     def _judge(self, run: Run, answer: http1.Answer) -> None:
         expect = self.expect
-        _answer.check_status(answer, expect, bool(self._sender.authorization))
+        _answer.check_status(answer, expect, bool(self._plan.sender.authorization))
         if expect.headers:
             expect.check_headers(answer.headers)
-        if not (self._measures or expect.values or expect.wants_text):
+        if not (self._plan.measures or expect.values or expect.wants_text):
             return
         if answer.encoding:
             raise Failed(Reason.BODY, f"cannot read the body: it is compressed with {brief(answer.encoding)}")
         if expect.wants_text:
             expect.check_text(_answer.text(answer, SEARCHED), len(answer.body) <= SEARCHED and not answer.truncated)
-        if self._measures or expect.values:
+        if self._plan.measures or expect.values:
             document = _answer.document(answer)
             expect.check_values(document)
-            for name, path, evaluate in self._measures:
+            for name, path, evaluate in self._plan.measures:
                 value = evaluated(evaluate, document, path)
                 if value is not None:
                     run.record(name, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import time
 from typing import Annotated, ClassVar, Literal
 
@@ -12,9 +13,9 @@ from checks._certificate_file import Unusable, read_file
 from checks._starttls import start_tls
 from checks.base import Check, Errored, Failed, Measurement, Reason, Run, Url
 from checks.wire.certificates import EXPIRED, NOT_YET_VALID, Certificate, matches, untrusted
+from checks.wire.contexts import off_the_loop
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
-from checks.wire.tls import off_the_loop
 
 HTTPS = 443
 
@@ -92,10 +93,9 @@ class Tls(Check):
     async def _visit(self, address: Url, patience: Patience, trip: _network.Trip) -> None:
         to = _network.endpoint(address, _network.port_of(address, HTTPS))
         with await _network.reach(to, self.ip_family, patience, trip) as line:
-            if self.starttls is not None:
-                await start_tls(line, self.starttls, patience)
             name = self.tls.server_name or to.host.partition("%")[0]
-            stream = await _network.encrypt(line, self.tls.trust(), name, patience, trip)
+            first = partial(start_tls, protocol=self.starttls, patience=patience) if self.starttls else None
+            stream = await _network.encrypt(line, self.tls.trust(), name, patience, trip, first)
             await stream.flush()
             trip.kernel = trip.kernel and line.kernel
 

@@ -97,6 +97,14 @@ class Line:
             self._patience.ready.forget(fd)
             self._sock.close()
 
+    async def renew(self) -> None:
+        """Connect anew to the same address in place of the present connection. Raises as `connect` does."""
+        self.close()
+        fresh = await connect([self.address], self._patience)
+        self._sock, self._offset = fresh._sock, fresh._offset
+        self.sent, self.arrived = fresh.sent, fresh.arrived
+        self.kernel = self.kernel and fresh.kernel
+
     async def _until(self, events: int) -> None:
         patience = self._patience
         waiter = self._waiter = patience.loop.create_future()

@@ -1,44 +1,19 @@
-"""TLS in memory over a raw connection, and what a certificate says, also of one that can't be trusted."""
+"""TLS in memory over a raw connection; and where it fails by the certificate, what that certificate says."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from checks.wire.certificates import Certificate, describe, read_chain, untrusted
-from checks.wire.connect import CHUNK, Line, connect
+from checks.wire.connect import CHUNK, Line
+from checks.wire.contexts import Trust, context_for, suits_rustls
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
 
-T = TypeVar("T")
-
-VERSIONS = {
-    "1.0": ssl.TLSVersion.TLSv1,
-    "1.1": ssl.TLSVersion.TLSv1_1,
-    "1.2": ssl.TLSVersion.TLSv1_2,
-    "1.3": ssl.TLSVersion.TLSv1_3,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Whom to believe and as whom to appear; `ca_file` "" is the system's store, `cert_file` "" is no client
-    certificate."""
-
-    verify: bool = True
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    min_version: str = "1.2"
-
-    def stamps(self) -> tuple[int, ...]:
-        """When each named file changed, so that a renewed one is read again. Raises OSError."""
-        return tuple(Path(file).stat().st_mtime_ns for file in (self.ca_file, self.cert_file, self.key_file) if file)
+Prepare = Callable[[Line], Awaitable[None]]
+"""What has to be said on a new connection before the handshake."""
 
 
 class BadCertificate(WireError):
@@ -135,102 +110,74 @@ class Secure:
         self.line.close()
 
     async def _more(self) -> bytes:
-        data = await self.line.recv()
+        how = "closed"
+        try:
+            data = await self.line.recv()
+        except WireError as error:
+            if error.reason != "protocol":
+                raise
+            how, data = "broke", b""
         if not data:
-            raise WireError("tls", "tls_handshake", f"{self.name} closed the connection during the TLS handshake")
+            raise WireError("tls", "tls_handshake", f"{self.name} {how} the connection during the TLS handshake")
         return data
 
 
-async def secure(line: Line, trust: Trust, server_name: str, patience: Patience) -> Secure:
-    """`line` encrypted. The line stays the caller's to close.
+async def secure(
+    line: Line, trust: Trust, server_name: str, patience: Patience, prepare: Prepare | None = None
+) -> Secure:
+    """`line` encrypted; it stays the caller's to close. `prepare` is done first on each connection.
 
-    Where the certificate is refused, asks once more without verifying, only to read it, and raises BadCertificate
-    with reason tls_expired, tls_name or tls_handshake. Raises WireError tls_handshake for the rest.
+    What Rustls refuses, OpenSSL is asked about on a second connection: it may take it, and if not, it says why. Where
+    the certificate is refused, a third one only reads it. Raises BadCertificate with reason tls_expired, tls_name or
+    tls_handshake, and WireError tls_handshake for the rest.
     """
-    patience.doing("tls", "tls_handshake", f"no TLS handshake from {line.name}")
-    context = await context_for(trust, patience)
+    subject = (line.address, server_name, trust)
+    if suits_rustls(trust) and subject not in _not_by_rustls:
+        try:
+            return await _encrypted(line, trust, server_name, patience, prepare, rustls=True)
+        except (ssl.SSLError, ValueError, WireError):
+            # Out of time is out of time, whoever shakes hands.
+            patience.check()
+        await line.renew()
+        stream = await _named(line, trust, server_name, patience, prepare)
+        if len(_not_by_rustls) >= SUBJECTS_MOST:
+            _not_by_rustls.clear()
+        _not_by_rustls.add(subject)
+        return stream
+    return await _named(line, trust, server_name, patience, prepare)
+
+
+SUBJECTS_MOST = 10_000
+_not_by_rustls: set[tuple[Any, str, Trust]] = set()
+
+
+async def _named(line: Line, trust: Trust, server_name: str, patience: Patience, prepare: Prepare | None) -> Secure:
+    """The stream by OpenSSL, or the fault by its name."""
     try:
-        stream = Secure(line, context, server_name)
-        await stream.shake()
+        return await _encrypted(line, trust, server_name, patience, prepare, rustls=False)
     except ssl.SSLCertVerificationError as why:
         code, message = why.verify_code, why.verify_message
-        chain = await _shown(line, trust, server_name, patience)
-        reason, sentence = untrusted(code, message, chain, server_name or line.name)
-        raise BadCertificate(reason, sentence, chain) from None
     except (ssl.SSLError, ValueError) as why:
         raise fault(why, line.name) from None
-    return stream
-
-
-async def context_for(trust: Trust, patience: Patience) -> ssl.SSLContext:
-    """The context for `trust`, made once: parsing a trust store takes 10 to 35 ms, so it happens off the loop.
-
-    Raises WireError, as ours, where a file can't be read.
-    """
-    try:
-        key = (trust, trust.stamps())
-        found = _contexts.get(key)
-        if found is None:
-            found = await off_the_loop(patience, _build, trust)
-            if len(_contexts) >= CONTEXTS_MOST:
-                _contexts.clear()
-            _contexts[key] = found
-        return found
-    except (OSError, ValueError) as why:
-        files = ", ".join(file for file in (trust.ca_file, trust.cert_file, trust.key_file) if file)
-        raise WireError("tls", "internal", f"cannot use the TLS settings ({files}): {why}", ours=True) from None
-
-
-CONTEXTS_MOST = 256
-_contexts: dict[tuple[Trust, tuple[int, ...]], ssl.SSLContext] = {}
-
-
-async def off_the_loop(patience: Patience, work: Callable[..., T], *arguments: Any) -> T:
-    """The result of `work`, done in the one thread that reads certificates: never in the loop's own executor."""
-    result: T = await patience.wait(patience.loop.run_in_executor(_reader(), work, *arguments))
-    return result
-
-
-@lru_cache(maxsize=1)
-def _reader() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "certificates")
-
-
-def _build(trust: Trust) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = VERSIONS[trust.min_version]
-    if not trust.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif trust.ca_file:
-        context.load_verify_locations(trust.ca_file)
-    else:
-        context.load_default_certs()
-    if trust.cert_file:
-        context.load_cert_chain(trust.cert_file, trust.key_file or None, password=_no_password)
-    return context
-
-
-def _no_password() -> str:
-    # Without this OpenSSL would ask on the terminal.
-    raise ValueError("the key is encrypted; give one without a passphrase")
-
-
-async def _shown(line: Line, trust: Trust, server_name: str, patience: Patience) -> tuple[Certificate, ...]:
-    """What the peer shows to somebody who does not verify; () where even that fails."""
     blind = Trust(False, "", trust.cert_file, trust.key_file, trust.min_version)
     try:
-        again = await connect([line.address], patience)
-    except WireError:
-        return ()
-    with again:
-        try:
-            patience.doing("tls", "tls_handshake", f"no TLS handshake from {line.name}")
-            stream = Secure(again, await context_for(blind, patience), server_name)
-            await stream.shake()
-            return stream.chain()
-        except (WireError, ssl.SSLError):
-            return ()
+        await line.renew()
+        chain = (await _encrypted(line, blind, server_name, patience, prepare, rustls=False)).chain()
+    except (WireError, ssl.SSLError, ValueError):
+        chain = ()
+    reason, sentence = untrusted(code, message, chain, server_name or line.name)
+    raise BadCertificate(reason, sentence, chain)
+
+
+async def _encrypted(
+    line: Line, trust: Trust, server_name: str, patience: Patience, prepare: Prepare | None, *, rustls: bool
+) -> Secure:
+    if prepare is not None:
+        await prepare(line)
+    patience.doing("tls", "tls_handshake", f"no TLS handshake from {line.name}")
+    stream = Secure(line, await context_for(trust, rustls, patience), server_name)
+    await stream.shake()
+    return stream
 
 
 def fault(why: ssl.SSLError | ValueError, name: str) -> WireError:
@@ -238,7 +185,7 @@ def fault(why: ssl.SSLError | ValueError, name: str) -> WireError:
     word = str(getattr(why, "reason", None) or "").upper()
     if word in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_MESSAGE", "PACKET_LENGTH_TOO_LONG"):
         text = f"{name} does not speak TLS on this port"
-    elif "CERTIFICATE_REQUIRED" in word or (word.startswith(("SSLV3_ALERT", "TLSV1")) and "CERTIFICATE" in word):
+    elif "ALERT" in word and "CERTIFICATE" in word:
         text = f"{name} refuses our client certificate, or wants one ({describe(word)})"
     elif word:
         text = f"{name} refused the TLS handshake: {describe(word)}"
@@ -248,9 +195,10 @@ def fault(why: ssl.SSLError | ValueError, name: str) -> WireError:
 
 
 def _ders(tls: Any) -> tuple[bytes, ...]:
-    """The peer's chain as DER: by the public method of Python 3.13, by the one beneath it before."""
+    """The peer's chain as DER: by the public method of Python 3.13 and of Rustls, by the one beneath it before."""
     if hasattr(tls, "get_unverified_chain"):
-        return tuple(tls.get_unverified_chain() or ())
+        shown = tls.get_unverified_chain() or ()
+        return tuple(item if isinstance(item, bytes) else item.public_bytes() for item in shown)
     inner: Any = getattr(tls, "_sslobj", None)
     if hasattr(inner, "get_unverified_chain"):
         # 2: DER, of _ssl.ENCODING_DER.

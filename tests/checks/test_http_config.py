@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from checks import kinds
-from checks.base import Check
+from checks.base import Check, Url
 from checks.http import Http
+from tests.checks.web import ask, reply, serving
 
 URL = "http://shop.example.com/health"
 
@@ -64,7 +65,14 @@ def test_a_whole_check_is_a_kind_and_an_address() -> None:
 
 
 def test_a_name_in_another_script_is_asked_for_as_dns_knows_it() -> None:
-    assert b"Host: xn--bcher-kva.example\r\n" in configured(url="http://bücher.example/")._first.question
+    assert b"Host: xn--bcher-kva.example\r\n" in configured(url="http://bücher.example/")._plan.first.question
+
+
+async def test_a_copy_with_another_address_asks_there() -> None:
+    async with serving(reply()) as web:
+        asked = await ask(configured().model_copy(update={"url": Url(web.url())}))
+    assert asked.fault is None
+    assert asked.value("status_code") == 200
 
 
 def test_secrets_appear_nowhere() -> None:

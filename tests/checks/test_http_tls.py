@@ -10,9 +10,18 @@ import trustme
 
 from checks.base import Errored, Reason
 from checks.http import Http
+from checks.wire import contexts
 from tests.checks.web import Asked, Authority, Web, ask, reply, serving, then_hang, threaded
 
 DAY = 86400
+
+
+@pytest.fixture(autouse=True, params=["openssl", "rustls"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds whichever library shakes hands."""
+    if request.param == "rustls":
+        pytest.importorskip("rtls")
+    monkeypatch.setattr(contexts, "RUSTLS", request.param == "rustls")
 
 
 @pytest.fixture
@@ -160,3 +169,15 @@ async def test_an_old_version_is_refused(authority: Authority) -> None:
     assert new.reason is Reason.TLS_HANDSHAKE
     assert "protocol version" in new.sentence
     assert old.fault is None
+
+
+async def test_what_rustls_can_not_do_openssl_does_from_then_on(authority: Authority) -> None:
+    context = authority.server("localhost")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE-ECDSA-AES128-SHA")
+    with threaded(context) as web:
+        first = await ask(check(web, authority))
+        connections = web.accepted
+        again = await ask(check(web, authority))
+    assert first.fault is again.fault is None
+    assert web.accepted == connections + 1

@@ -10,10 +10,19 @@ from pydantic import ValidationError
 
 from checks.base import Errored, Reason
 from checks.tls import Tls
+from checks.wire import contexts
 from checks.wire.certificates import matches
 from tests.checks.web import Authority, Handle, ask, hang, serving, silent, threaded
 
 DAY = 86400
+
+
+@pytest.fixture(autouse=True, params=["openssl", "rustls"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds whichever library shakes hands."""
+    if request.param == "rustls":
+        pytest.importorskip("rtls")
+    monkeypatch.setattr(contexts, "RUSTLS", request.param == "rustls")
 
 
 @pytest.fixture

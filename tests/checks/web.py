@@ -158,6 +158,7 @@ def dripping(start: bytes, piece: bytes, every: float) -> Handle:
 def threaded(context: ssl.SSLContext, answer: bytes | None = None) -> Iterator[Web]:
     """A TLS server in a thread, one connection at a time: it sends the alerts that asyncio's keeps to itself."""
     listener = socket.create_server(("127.0.0.1", 0))
+    web = Web(listener.getsockname()[1])
 
     def serve() -> None:
         while True:
@@ -166,6 +167,7 @@ def threaded(context: ssl.SSLContext, answer: bytes | None = None) -> Iterator[W
             except OSError:
                 return
             with raw:
+                web.accepted += 1
                 raw.settimeout(5)
                 try:
                     with context.wrap_socket(raw, server_side=True) as connection:
@@ -177,7 +179,7 @@ def threaded(context: ssl.SSLContext, answer: bytes | None = None) -> Iterator[W
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield Web(listener.getsockname()[1])
+        yield web
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
