@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from alerts import self_checks
 from alerts.delivery import Attempt
 from alerts.vocabulary import Alert, Severity
 from monitor import __version__
@@ -64,6 +65,8 @@ class Metrics:
         self.dropped = counter("store_dropped", "Results that could not be kept.")
         self.log_dropped = counter("log_dropped", "Log lines lost because their reader did not keep up.")
         self.impaired = gauge("impaired", "1 while the monitor itself is in trouble.", "cause")
+        for cause in self_checks.WATCHED:
+            self.impaired.labels(cause).set(0)
         self.clock_steps = counter("clock_steps", "Jumps of the wall clock.")
         self._totals: dict[int, float] = {}
 

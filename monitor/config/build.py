@@ -19,7 +19,7 @@ from monitor.config.limits import Limits
 from monitor.config.model import NOT_YET, Config, Server, Watchdog, checked_store, default_store
 from monitor.config.notes import Notes, Spot
 from monitor.config.problems import SHORTEST_SECRET, ConfigError, Place, Problem, scrubbed
-from monitor.config.reading import Section
+from monitor.config.sections import Section
 from monitor.config.systems import KEYS as SYSTEM_KEYS
 from monitor.config.systems import Defaults, Systems, checked_defaults
 from monitor.config.telling import Receivers, Routes

@@ -13,7 +13,7 @@ from checks.base import Check, Measurement
 from monitor.config.kinds import Kinds
 from monitor.config.notes import Notes, Spot
 from monitor.config.problems import Step
-from monitor.config.reading import Section
+from monitor.config.sections import Section
 from monitor.config.systems import DEFAULT_KEYS, NOT_DEFAULTS, Defaults, Draft, checked_labels
 
 BESIDE = ("kind", "severity", "alerts")

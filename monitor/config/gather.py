@@ -12,7 +12,8 @@ from typing import Any
 from monitor.config.interpolation import Interpolation
 from monitor.config.notes import Notes, Spot
 from monitor.config.problems import Place, Problem, path_text
-from monitor.config.reading import Items, Mark, Section, Unreadable, path_at, read
+from monitor.config.reading import Unreadable, read
+from monitor.config.sections import Items, Mark, Section, path_at
 
 SUFFIXES = (".yaml", ".yml")
 MOST_FILES = 2_000

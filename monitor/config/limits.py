@@ -15,7 +15,7 @@ from checks.base import Measurement
 from checks.units import Duration, show_duration
 from monitor.config.checks import Listed
 from monitor.config.notes import Notes, Spot
-from monitor.config.reading import Section
+from monitor.config.sections import Section
 from monitor.config.systems import checked_labels, severity_of
 
 When = Annotated[

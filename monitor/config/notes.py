@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from alerts.nearest import meant
 from monitor.config.problems import Place, Problem, Step, path_text
-from monitor.config.reading import Section
+from monitor.config.sections import Section
 from monitor.config.sentences import sentences
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

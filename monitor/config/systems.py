@@ -15,7 +15,7 @@ from checks.units import parse_duration
 from monitor.config.model import System
 from monitor.config.notes import Notes, Spot
 from monitor.config.playbook import read_playbook
-from monitor.config.reading import Section
+from monitor.config.sections import Section
 
 DEFAULT_SYSTEM = "default"
 """The name of the system whose file says no `system`."""

@@ -16,7 +16,7 @@ from monitor.config.checks import circles
 from monitor.config.kinds import Kinds
 from monitor.config.model import NOT_YET
 from monitor.config.notes import Notes, Spot
-from monitor.config.reading import Section
+from monitor.config.sections import Section
 
 ENDING = "_configs"
 

@@ -106,9 +106,10 @@ def _status(estate: Estate) -> str:
 
 def ask(action: str, what: str | None = None, folder: Path | None = None) -> str:
     """What the running demo answers; CannotDo with its reason, or where none is running."""
+    wish = "say how the demo is" if action == "status" else action
     known = _known(folder or home())
     if not known:
-        raise CannotDo(f"cannot {action}: {NOT_RUNNING}")
+        raise CannotDo(f"cannot {wish}: {NOT_RUNNING}")
     request = urllib.request.Request(
         f"{known['url']}/{action}" + (f"/{quote(what, safe='')}" if what else ""),
         method="POST",
@@ -121,11 +122,11 @@ def ask(action: str, what: str | None = None, folder: Path | None = None) -> str
             return str(answer.read().decode())
     except urllib.error.HTTPError as refusal:
         with refusal:
-            raise CannotDo(refusal.read().decode() if refusal.code == 409 else f"cannot {action}: {refusal}") from None
+            raise CannotDo(refusal.read().decode() if refusal.code == 409 else f"cannot {wish}: {refusal}") from None
     except (urllib.error.URLError, ConnectionError):
-        raise CannotDo(f"cannot {action}: {NOT_RUNNING}") from None
+        raise CannotDo(f"cannot {wish}: {NOT_RUNNING}") from None
     except TimeoutError:
-        raise CannotDo(f"cannot {action}: the demo does not answer within {ANSWERS_WITHIN:.0f} s") from None
+        raise CannotDo(f"cannot {wish}: the demo does not answer within {ANSWERS_WITHIN:.0f} s") from None
 
 
 def _known(folder: Path) -> dict[str, Any]:

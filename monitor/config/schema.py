@@ -1,0 +1,146 @@
+"""The JSON Schema of the whole configuration, put together from the models and every kind, for editors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from alerts.vocabulary import Severity
+from monitor.config.build import KEYS
+from monitor.config.checks import BESIDE
+from monitor.config.kinds import Kinds, check_kinds, notifier_kinds
+from monitor.config.limits import AlertEntry
+from monitor.config.model import Server, Watchdog
+from monitor.config.systems import DEFAULT_KEYS
+from monitor.config.systems import KEYS as SYSTEM_KEYS
+from monitor.config.telling import ENDING, RouteEntry
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+TEXTS: Schema = {"type": "array", "items": TEXT}
+LABELS: Schema = {"type": "object", "additionalProperties": TEXT}
+FILLED: Schema = {"type": "string", "pattern": r"\$\{"}
+"""A value that is filled in at load, whatever it must be then."""
+
+
+def schema(folders: Iterable[Path] = ()) -> Schema:
+    """The schema of every file of a configuration, with the kinds that are installed and those in `folders`."""
+    definitions: Schema = {}
+    folders = tuple(folders)
+    definitions["alert"] = _model(AlertEntry, "alert", definitions)
+    definitions["check"] = _check(check_kinds(folders), definitions)
+    definitions["receiver"] = _receiver(notifier_kinds(folders), definitions)
+    definitions["route"] = _model(RouteEntry, "route", definitions)
+    definitions["route"]["properties"]["routes"] = {"type": "array", "items": {"$ref": "#/$defs/route"}}
+    system = _system(definitions)
+    definitions["system"] = _object(system, SYSTEM_KEYS)
+    top = {
+        "include": {"anyOf": [TEXT, TEXTS], "description": "Further files, relative to this one; * and ** work."},
+        "server": _model(Server, "server", definitions),
+        "store": TEXT | {"description": "sqlite:///var/lib/runwatch/runwatch.db"},
+        "watchdog": _model(Watchdog, "watchdog", definitions),
+        "route": {"$ref": "#/$defs/route"},
+        "receivers": {"type": "array", "items": {"$ref": "#/$defs/receiver"}},
+        "plugins": TEXTS | {"description": "Folders that hold further kinds, relative to this file."},
+        "systems": {"type": "array", "items": {"$ref": "#/$defs/system"}},
+        **system,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "runwatch",
+        **_object(top, KEYS),
+        "$defs": definitions,
+    }
+
+
+def _object(properties: Schema, order: Iterable[str]) -> Schema:
+    return {
+        "type": "object",
+        "properties": {key: properties[key] for key in order},
+        "additionalProperties": False,
+    }
+
+
+def _system(definitions: Schema) -> Schema:
+    base = definitions["check_base"]["properties"]
+    return {
+        "system": TEXT | {"description": "The name of the system; `job` in the metrics."},
+        "severities": {
+            "type": "object",
+            "additionalProperties": {"enum": [severity.value for severity in Severity]},
+            "description": "The system's own words and what they mean.",
+        },
+        "respond_within": {
+            "type": "object",
+            "additionalProperties": definitions["check_base"]["properties"]["timeout"],
+        },
+        "runbook": TEXT | {"description": "A Markdown file; alerts name its sections."},
+        "labels": LABELS | {"description": "Put on every alert of the system."},
+        "defaults": {"type": "object", "properties": {key: base[key] for key in DEFAULT_KEYS}},
+        "checks": {"type": "array", "items": {"$ref": "#/$defs/check"}},
+    }
+
+
+def _check(kinds: Kinds[Any], definitions: Schema) -> Schema:
+    definitions["check_base"] = _model(kinds.base, "check_base", definitions)
+    beside = {
+        "kind": TEXT,
+        "severity": TEXT
+        | {"description": "Of the alert that a check without `alerts` gets, and of those without one."},
+        "alerts": {"type": "array", "items": {"$ref": "#/$defs/alert"}},
+    }
+    choices = []
+    for name in kinds.names():
+        model = kinds.load(name)
+        if isinstance(model, str):
+            continue
+        one = _model(model, f"check_{name}", definitions)
+        del one["properties"]["system"]
+        one["properties"] |= {key: beside[key] for key in BESIDE}
+        one["required"] = [key for key in one.get("required", []) if key != "name"]
+        definitions[f"check_{name}"] = one
+        choices.append({
+            "if": {"properties": {"kind": {"const": name}}, "required": ["kind"]},
+            "then": {"$ref": f"#/$defs/check_{name}"},
+        })  # fmt: skip
+    return {"type": "object", "required": ["kind"], "properties": {"kind": {"enum": kinds.names()}}, "allOf": choices}
+
+
+def _receiver(kinds: Kinds[Any], definitions: Schema) -> Schema:
+    properties: Schema = {
+        "name": TEXT,
+        "fallback": TEXT | {"description": "The receiver to turn to when this one can't be told."},
+    }
+    for name in kinds.names():
+        model = kinds.load(name)
+        if not isinstance(model, str):
+            definitions[f"notifier_{name}"] = _model(model, f"notifier_{name}", definitions)
+            properties[name + ENDING] = {"type": "array", "items": {"$ref": f"#/$defs/notifier_{name}"}}
+    return _object(properties, properties) | {"required": ["name"]}
+
+
+def _model(model: type[BaseModel], prefix: str, definitions: Schema) -> Schema:
+    """A model's schema; the models inside it go among the definitions under the prefix."""
+    made = model.model_json_schema(ref_template=f"#/$defs/{prefix}_{{model}}")
+    for name, inner in made.pop("$defs", {}).items():
+        definitions[f"{prefix}_{name}"] = _fillable(inner)
+    return _fillable(made)
+
+
+def _fillable(value: Any) -> Any:
+    """The schema with `${…}` allowed wherever a number, a truth value or a fixed word must stand."""
+    if isinstance(value, list):
+        return [_fillable(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: item if key == "default" else _fillable(item) for key, item in value.items()}
+    if made.get("type") in ("integer", "number", "boolean") or ("enum" in made and "properties" not in made):
+        about = {key: made.pop(key) for key in ("description", "title", "default") if key in made}
+        return {"anyOf": [made, FILLED], **about}
+    if "pattern" in made and made.get("type") in ("string", ["string", "integer"]):
+        made["pattern"] = rf"{made['pattern']}|\$\{{"
+    return made
