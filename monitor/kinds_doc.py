@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from alerts.notifiers.base import Notifier
 from checks.base import DURATION, Check, Measurement, Url
@@ -168,7 +167,7 @@ def _type(annotation: Any) -> str:
     if origin in (Union, UnionType):
         return " | ".join(dict.fromkeys(_type(part) for part in parts if part is not NoneType))
     if origin in (list, tuple, set, frozenset):
-        return f"list of {_type(parts[0])}" if parts else "list"
+        return "list" if not parts or get_origin(parts[0]) is not None else f"list of {_type(parts[0])}"
     if origin is dict:
         return f"mapping of {_type(parts[0])} to {_type(parts[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -177,15 +176,15 @@ def _type(annotation: Any) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    value = field.get_default(call_default_factory=True) if not field.is_required() else PydanticUndefined
-    if value is PydanticUndefined or value is None or value in ("", {}, (), []):
+    value: Any = None if field.is_required() else field.get_default(call_default_factory=True)
+    if not isinstance(value, str | int | float | Path):
         return ""
-    kind = _type(_with_metadata(field))
-    if kind == "duration":
-        return show_duration(float(value)).replace(" ", "")
-    if kind == "size":
-        return show_size(float(value)).replace(" ", "")
-    return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    match _type(_with_metadata(field)):
+        case "duration":
+            return show_duration(float(value)).replace(" ", "")  # type: ignore[arg-type]  # a Duration is a number
+        case "size":
+            return show_size(float(value)).replace(" ", "")  # type: ignore[arg-type]  # a Size is one too
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def overview(found: Iterable[Document]) -> str:

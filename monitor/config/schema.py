@@ -125,10 +125,15 @@ def _receiver(kinds: Kinds[Any], definitions: Schema) -> Schema:
 
 def _model(model: type[BaseModel], prefix: str, definitions: Schema) -> Schema:
     """A model's schema; the models inside it go among the definitions under the prefix."""
-    made = model.model_json_schema(ref_template=f"#/$defs/{prefix}_{{model}}")
+    made: Schema = model.model_json_schema(ref_template=f"#/$defs/{prefix}_{{model}}")
     for name, inner in made.pop("$defs", {}).items():
         definitions[f"{prefix}_{name}"] = _fillable(inner)
-    return _fillable(made)
+    filled: Schema = _fillable(made)
+    return filled
+
+
+_NOT_WORDS = frozenset({"ge", "gt", "le", "lt"})
+"""What pydantic leaves in the schema of a Duration with bounds: no words of JSON Schema."""
 
 
 def _fillable(value: Any) -> Any:
@@ -137,7 +142,7 @@ def _fillable(value: Any) -> Any:
         return [_fillable(item) for item in value]
     if not isinstance(value, dict):
         return value
-    made = {key: item if key == "default" else _fillable(item) for key, item in value.items()}
+    made = {key: item if key == "default" else _fillable(item) for key, item in value.items() if key not in _NOT_WORDS}
     if made.get("type") in ("integer", "number", "boolean") or ("enum" in made and "properties" not in made):
         about = {key: made.pop(key) for key in ("description", "title", "default") if key in made}
         return {"anyOf": [made, FILLED], **about}
