@@ -64,7 +64,8 @@ async def test_a_dead_target_is_paged_and_its_return_resolved(tmp_path):
 
 async def test_sigterm_ends_soon_though_target_and_receiver_hang_and_nothing_is_lost(tmp_path):
     async with Inbox() as inbox, Target() as target:
-        hanging = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        held = []
+        hanging = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
         port = hanging.sockets[0].getsockname()[1]
         more = f"  - {{name: hanging, kind: http, url: 'http://127.0.0.1:{port}/', timeout: 200s, interval: 300s}}"
         inbox.fault(Fault("/v2", hang=True))
@@ -84,6 +85,9 @@ async def test_sigterm_ends_soon_though_target_and_receiver_hang_and_nothing_is_
         inbox.messages.clear()
         async with Daemon(tmp_path, configuration(inbox, target, more=more)):
             await until(inbox, "trigger")
+        for writer in held:
+            writer.close()
+            await writer.wait_closed()
         hanging.close()
 
 
@@ -268,10 +272,11 @@ async def test_metrics_please_promtool(tmp_path):
         more = f"  - {{name: web, kind: http, url: '{inbox.url}/'}}"
         async with Daemon(tmp_path, configuration(inbox, target, more=more)) as daemon:
             await target.down()
-            await until(inbox, "trigger")
             for accept in ("text/plain", "application/openmetrics-text"):
-                _, text = await daemon.get("/metrics", headers={"Accept": accept})
-                assert 'probe_success{check="web"' in text and "ALERTS{" in text
+                text = ""
+                async with asyncio.timeout(DEADLINE):
+                    while 'probe_success{check="web"' not in text or "ALERTS{" not in text:
+                        _, text = await daemon.get("/metrics", headers={"Accept": accept})
                 if accept == "text/plain":
                     done = subprocess.run([promtool, "check", "metrics"], input=text, text=True, capture_output=True)
                     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
