@@ -10,6 +10,7 @@ import re
 import ssl
 from time import monotonic
 from typing import Any, ClassVar, TypeAlias
+from urllib.parse import unquote
 
 import asyncpg
 from pydantic import Field, field_validator
@@ -61,6 +62,10 @@ class Postgres(Check):
     def where(self) -> str:
         """The server in sentences."""
         return f"PostgreSQL at {network.endpoint(self.dsn, 5432)}"
+
+    def secrets(self) -> tuple[str, ...]:
+        """Also the password as the server knows it, without the address's escapes."""
+        return tuple(dict.fromkeys((*super().secrets(), *map(unquote, self.dsn.secrets()))))
 
     async def probe(self, run: Run) -> None:
         """Ask once: two queries, with PgBouncer in between a frame of two more statements."""

@@ -53,6 +53,10 @@ class Redis(Check):
         """The server in sentences."""
         return f"Redis at {network.endpoint(self.url, 6379)}"
 
+    def secrets(self) -> tuple[str, ...]:
+        """Also the password as the server knows it, without the address's escapes."""
+        return tuple(dict.fromkeys((*super().secrets(), *map(unquote, self.url.secrets()))))
+
     async def probe(self, run: Run) -> None:
         """Ask once: one connection, one write, one answer to each command."""
         trip = network.Trip()

@@ -83,6 +83,7 @@ class Server:
                 raise NotStarted(self._sentence(f"it did not answer within {READY_WITHIN:.0f} s")) from None
             except asyncio.CancelledError:
                 self._signal_all(signal.SIGKILL)
+                self._process.wait()
                 raise
         return self
 

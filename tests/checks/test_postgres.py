@@ -423,3 +423,5 @@ def test_the_password_is_masked_wherever_the_check_is_shown() -> None:
     assert check.target == "postgresql://app:***@db.example:5433/shop?sslmode=require"
     assert "sesame" not in repr(check) + check.model_dump_json()
     assert check.secrets() == ("sesame",)
+    escaped = Check(name="escaped", dsn="postgresql://app:s%40same@db/shop")
+    assert escaped.secrets() == ("s%40same", "s@same")

@@ -390,3 +390,5 @@ def test_the_password_is_masked_wherever_the_check_is_shown() -> None:
     assert check.target == "redis://:***@cache.example:6380/2"
     assert "sesame" not in repr(check) + check.model_dump_json()
     assert check.secrets() == ("sesame",)
+    escaped = Check(name="escaped", url="redis://:s%40same@cache")
+    assert escaped.secrets() == ("s%40same", "s@same")
