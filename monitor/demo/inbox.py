@@ -209,7 +209,12 @@ class Inbox:
         return web.Response(text=text, content_type="text/html")
 
     async def _list(self, request: web.Request) -> web.Response:
-        return web.json_response([message.as_json() for message in self.messages], dumps=_dumps)
+        """All that were answered, or those of `?path=`; with `?at_least=` answers when there are so many."""
+        path, wanted = request.query.get("path", ""), int(request.query.get("at_least", "0"))
+        while len(found := [message for message in self.sent_to(path) if message.status]) < wanted:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return web.json_response([message.as_json() for message in found], dumps=_dumps)
 
     async def _clear(self, request: web.Request) -> web.Response:
         self.messages.clear()

@@ -214,12 +214,8 @@ def hurried(folder: Path) -> Path:
 
 async def incidents(inbox: str, count: int) -> list[dict[str, Any]]:
     """PagerDuty's events once there are `count`."""
-    while True:
-        _, messages = await get(f"{inbox}/messages")
-        found = [message["body"] for message in messages if message["path"] == "/v2/enqueue"]
-        if len(found) >= count:
-            return found
-        await asyncio.sleep(0.05)
+    _, messages = await get(f"{inbox}/messages?path=/v2/enqueue&at_least={count}", within=20)
+    return [message["body"] for message in messages]
 
 
 async def test_the_whole_demo_pages_once_for_the_cause_resolves_and_leaves_nothing(tmp_path: Path) -> None:
