@@ -153,6 +153,11 @@ class Trip:
         return ", ".join(f"{name} {show_duration(value)}" for name, value in self.phases()) or "none"
 
 
+def version_of(address: Address) -> int:
+    """4 or 6."""
+    return 6 if address[0] == socket.AF_INET6 else 4
+
+
 async def reach(to: Endpoint, family: str, patience: Patience, trip: Trip) -> Line:
     """A connection to `to`, which is the caller's to close. Raises WireError."""
     if to.fixed is not None and family == "any":
@@ -164,7 +169,7 @@ async def reach(to: Endpoint, family: str, patience: Patience, trip: Trip) -> Li
         trip.add("resolve", monotonic() - began if to.fixed is None else 0.0)
     line = await connect(addresses, patience)
     trip.add("connect", line.connected_in)
-    trip.family = 6 if line.address[0] == socket.AF_INET6 else 4
+    trip.family = version_of(line.address)
     trip.kernel = trip.kernel and line.kernel
     return line
 

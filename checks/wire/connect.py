@@ -118,6 +118,8 @@ class Line:
     def _broken(self, step: str, why: OSError) -> WireError:
         if why.errno in _OURS:
             return WireError(step, "internal", f"cannot talk to {self.name}: {_words(why.errno)}", ours=True)
+        if why.errno == errno.ECONNREFUSED:
+            return WireError(step, "connect_refused", f"nobody listens at {self.name}: {_words(why.errno)}")
         return WireError(step, "protocol", f"{self.name} broke the connection: {_words(why.errno)}")
 
     def __enter__(self) -> Line:
@@ -141,6 +143,22 @@ async def connect(addresses: Sequence[Address], patience: Patience) -> Line:
         return race.take()
     finally:
         race.close()
+
+
+def datagrams(address: Address, patience: Patience) -> Line:
+    """A line of datagrams to one address: one `recv` is one of them. Raises WireError where it can't be opened."""
+    try:
+        sock = socket.socket(address[0], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    except OSError as why:
+        raise _unconnected([(address, why.errno or errno.EIO)]) from None
+    error = sock.connect_ex(address[1])
+    if error:
+        sock.close()
+        raise _unconnected([(address, error)])
+    stamped = clock.want_stamps(sock)
+    line = Line(sock, address, patience, 0.0)
+    line.kernel = stamped
+    return line
 
 
 def show(address: Address) -> str:

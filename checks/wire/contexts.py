@@ -37,7 +37,7 @@ def _has_rustls() -> bool:
 
 
 def suits_rustls(trust: Trust) -> bool:
-    """Whether Rustls can do it, which knows no TLS below 1.2; to show a certificate or trust blindly is not its trade."""
+    """Whether Rustls can do it, which knows no TLS below 1.2; showing certificates and blind trust are OpenSSL's."""
     return RUSTLS and trust.verify and not trust.cert_file and trust.min_version in ("1.2", "1.3") and _has_rustls()
 
 

@@ -79,6 +79,19 @@ async def resolve(host: str, port: int, family: str, patience: Patience) -> list
     return alternate([(node.family, _sockaddr(node)) for node in result.nodes])
 
 
+def name_servers() -> list[Address]:
+    """The name servers that this system is configured to ask. Raises WireError, as ours, where there is none."""
+    found = []
+    for text in _ask().servers:
+        host, _, port = text.rpartition(":")
+        address = numeric(host.strip("[]"), int(port)) if port.isdigit() else None
+        if address is not None:
+            found.append(address)
+    if not found:
+        raise WireError("resolve", "dns", "this system has no name server configured", ours=True)
+    return found
+
+
 def alternate(addresses: Sequence[Address]) -> list[Address]:
     """The addresses with families taking turns, beginning with the first one's; each only once."""
     once = list(dict.fromkeys(addresses))

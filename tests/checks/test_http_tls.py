@@ -174,7 +174,7 @@ async def test_an_old_version_is_refused(authority: Authority) -> None:
 async def test_what_rustls_can_not_do_openssl_does_from_then_on(authority: Authority) -> None:
     context = authority.server("localhost")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE-ECDSA-AES128-SHA")
+    context.set_ciphers("ECDHE-ECDSA-AES256-SHA384")
     with threaded(context) as web:
         first = await ask(check(web, authority))
         connections = web.accepted
