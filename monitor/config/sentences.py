@@ -90,7 +90,7 @@ def _sentence(one: Any, path: Sequence[Step], model: type[BaseModel], further: I
                 meant(one["input"], words) if isinstance(one["input"], str) and not _hidden(one["input"], path) else ""
             )
         case "value_error":
-            return _own(str(context["error"]), one["input"], path)
+            return _own(str(context["error"]), one["input"], path, _is_secret(model, path))
         case "assertion_error":
             return "it can't be used"
     if kind in _PLAIN:
@@ -117,12 +117,12 @@ def _measured(kind: str, context: Any) -> str:
     return ""
 
 
-def _own(sentence: str, value: Any, path: Sequence[Step]) -> str:
+def _own(sentence: str, value: Any, path: Sequence[Step], secret: bool) -> str:
     """A validator's own sentence, unless what it complains of is, or holds, a secret that it may quote."""
     if isinstance(value, str):
         if CREDENTIALS.search(value) or ("://" in value and "@" in value):
             return "the address can't be used; special characters of its password must be written as %40 and so on"
-        if _hidden(value, path):
+        if secret or _hidden(value, path):
             return "it can't be used" if value and value in sentence else sentence
     if isinstance(value, dict | BaseModel):
         return sentence
@@ -151,6 +151,13 @@ def _owner(model: type[BaseModel], path: Sequence[Step]) -> type[BaseModel] | No
             return None
         model = inner
     return model
+
+
+def _is_secret(model: type[BaseModel], path: Sequence[Step]) -> bool:
+    """Whether the field at the path keeps its value from being shown."""
+    owner = _owner(model, path[:-1]) if path else None
+    field = owner.model_fields.get(str(path[-1])) if owner is not None else None
+    return field is not None and SecretStr.__name__ in repr(field.annotation)
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

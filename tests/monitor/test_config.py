@@ -171,6 +171,11 @@ def test_what_is_to_be_watched_and_what_changes_the_digest(estate: Path) -> None
     assert load(estate / "runwatch.yaml", HOME | ENVIRON).digest not in (config.digest, other.digest)
 
 
+def test_the_same_files_give_the_same_configuration(estate: Path) -> None:
+    """What a reload did not change must be recognized as unchanged, checks and all."""
+    assert load(estate / "runwatch.yaml", HOME | ENVIRON) == load(estate / "runwatch.yaml", HOME | ENVIRON)
+
+
 def test_a_folder_is_all_of_its_files(tmp_path: Path) -> None:
     (tmp_path / "1.yaml").write_text("defaults: {interval: 15s}\nreceivers: [{name: a}]\nroute: {receiver: b}")
     (tmp_path / "2.yml").write_text("receivers: [{name: b}]\nchecks: [{kind: http, url: 'http://x.example/'}]")

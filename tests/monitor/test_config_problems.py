@@ -341,6 +341,22 @@ def test_no_problem_tells_a_secret(tmp_path: Path, text: str) -> None:
     assert "hunter2" not in told.replace(SECRET, "")
 
 
+def test_a_validator_that_quotes_a_secret_is_not_quoted(tmp_path: Path) -> None:
+    (tmp_path / "kinds").mkdir()
+    (tmp_path / "kinds/quoting_dropped_in.py").write_text(
+        "from pydantic import SecretStr, field_validator\n"
+        "from checks.base import Check\n"
+        "class Quoting(Check):\n"
+        "    word: SecretStr\n"
+        "    @field_validator('word', mode='before')\n"
+        "    @classmethod\n"
+        "    def refused(cls, word):\n"
+        "        raise ValueError(f'{word!r} is not good enough')\n"
+    )
+    told = problems(tmp_path, f"plugins: [kinds]\nchecks: [{{kind: quoting_dropped_in, word: {SECRET}}}]")
+    assert told == ["2:43: checks[0].word: it can't be used"]
+
+
 def test_a_url_without_host(tmp_path: Path) -> None:
     told = problems(tmp_path, "checks: [{kind: http, url: 'http:///path'}]")
     assert any(re.match(r"1:28: checks\[0\]\.url: .*host", problem) for problem in told), told
