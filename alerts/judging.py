@@ -139,19 +139,18 @@ class Judging:
             alert = self._open(threshold, labels)
         self._judged[alert.fingerprint] = result.at
         self.dirty = self.dirty or bool(alert.withheld)
+        if taken.event in ("resolved", "dropped"):
+            self._end(alert, now, taken.why)
+            return
         alert.phase, alert.since, alert.clear_since = taken.life
         if judgement.breached and (taken.event or alert.phase is Phase.FIRING):
             alert.value, alert.limit = judgement.value, judgement.limit
             alert.reason, alert.sentence = result.reason or "", result.sentence
             alert.evidence = self._evidence(result, threshold.check)
-        if not taken.event:
-            return
-        if taken.event in ("resolved", "dropped"):
-            self._end(alert, now, taken.why)
-            return
         if taken.event == "firing":
             alert.fired_at = now
-        self._changed(alert, taken.event, taken.why)
+        if taken.event:
+            self._changed(alert, taken.event, taken.why)
 
     def _open(self, threshold: Threshold, labels: Labels) -> Alert:
         named = {

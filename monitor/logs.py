@@ -124,7 +124,8 @@ class Redact:
 
 
 def _json(logger: object, method: str, event: EventDict) -> str:
-    return orjson.dumps(event, default=str).decode()
+    first = {name: event.pop(name) for name in ("time", "level", "event")}
+    return orjson.dumps(first | dict(event), default=str).decode()
 
 
 def _time(logger: object, method: str, event: EventDict) -> EventDict:

@@ -2,6 +2,7 @@
 
 from alerts.routing import Matcher, Route
 from alerts.vocabulary import Phase, Severity
+from alerts.wording import summary
 from checks.base import Outcome
 from tests.timeline import Timeline, plan, receiver, threshold
 
@@ -14,6 +15,8 @@ def test_a_failure_is_paged_at_once_and_resolved_at_once():
     line.at(60).fail("shop/database")
     assert line.heard() == []
     line.at(90).ok("shop/database")
+    [ended] = line.told[0].note.alerts
+    assert summary(ended, line.now) == "back to normal after 1m"
     assert line.heard() == ["90 team resolved: DatabaseDown"]
 
 
