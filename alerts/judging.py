@@ -93,7 +93,7 @@ class Judging:
             standing.suspected = False
         windows = self._windows.get(check)
         if windows is not None:
-            windows.observe(result.at, result.outcome, result.measurements)
+            windows.observe(result.at, result.outcome, result.measurements, result.took)
         for threshold in self.plan.thresholds.get(check, ()):
             self._judge(threshold, result, windows, now)
 

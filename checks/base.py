@@ -63,7 +63,7 @@ class Errored(Exception):
 
 
 def printable(text: str) -> str:
-    """The text without what could break a message or hide in it: control characters, direction overrides, surrogates."""
+    """The text without what could hide in a message or break it: control characters, direction marks, surrogates."""
     if text.isprintable():
         return text
     return "".join(char if char in "\n\t" or char.isprintable() else "\ufffd" for char in text)

@@ -102,7 +102,7 @@ class Tls(Check):
     async def _read(self, patience: Patience, trip: _network.Trip) -> None:
         patience.doing("read", "internal", f"cannot read {self.file}: no answer from the file system", ours=True)
         try:
-            trip.chain, trouble = await off_the_loop(patience, read_file, self.file, self.key_file)
+            trip.chain, trouble = await off_the_loop(patience, "certificate-files", read_file, self.file, self.key_file)
         except Unusable as why:
             if why.ours:
                 raise Errored(Reason.INTERNAL, str(why)) from None

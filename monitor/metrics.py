@@ -116,10 +116,10 @@ async def exposition(
 ) -> AsyncIterator[bytes]:
     """All of /metrics in pieces."""
     if openmetrics:
-        whole: bytes = generate_openmetrics(metrics.registry)
+        whole: bytes = generate_openmetrics(metrics.registry)  # type: ignore[no-untyped-call]
         yield whole.removesuffix(b"# EOF\n")
     else:
-        yield generate_latest(metrics.registry)  # type: ignore[no-untyped-call]
+        yield generate_latest(metrics.registry)
     for piece in alert_series(alerts):
         yield piece
     for piece in series.pieces(openmetrics):

@@ -28,7 +28,7 @@ CHUNK = 65536
 _OURS = frozenset(
     {
         errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS,
-        errno.ENOMEM, errno.EACCES, errno.EPERM, errno.EAFNOSUPPORT, errno.EINVAL,
+        errno.ENOMEM, errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EAFNOSUPPORT, errno.EINVAL,
     }
 )  # fmt: skip
 
@@ -108,7 +108,10 @@ class Line:
     async def _until(self, events: int) -> None:
         patience = self._patience
         waiter = self._waiter = patience.loop.create_future()
-        patience.ready.when(self._sock.fileno(), events, self._wake)
+        try:
+            patience.ready.when(self._sock.fileno(), events, self._wake)
+        except OSError as why:
+            raise self._broken("read", why) from None
         await patience.wait(waiter)
 
     def _wake(self) -> None:
@@ -227,8 +230,12 @@ class _Race:
         if error not in (0, errno.EINPROGRESS):
             sock.close()
             return error
+        try:
+            self._patience.ready.when(sock.fileno(), WRITABLE, partial(self._settle, sock, address, began))
+        except OSError as why:
+            sock.close()
+            return why.errno or errno.EIO
         self._open.add(sock)
-        self._patience.ready.when(sock.fileno(), WRITABLE, partial(self._settle, sock, address, began))
         return 0
 
     def _settle(self, sock: socket.socket, address: Address, began: float) -> None:

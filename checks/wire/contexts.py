@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +67,7 @@ async def context_for(trust: Trust, rustls: bool, patience: Patience) -> ssl.SSL
         key = (trust, rustls, trust.stamps())
         found = _contexts.get(key)
         if found is None:
-            found = await off_the_loop(patience, _with_rustls if rustls else _with_openssl, trust)
+            found = await off_the_loop(patience, "tls-contexts", _with_rustls if rustls else _with_openssl, trust)
             if len(_contexts) >= CONTEXTS_MOST:
                 _contexts.clear()
             _contexts[key] = found
@@ -76,15 +77,24 @@ async def context_for(trust: Trust, rustls: bool, patience: Patience) -> ssl.SSL
         raise WireError("tls", "internal", f"cannot use the TLS settings ({files}): {why}", ours=True) from None
 
 
-async def off_the_loop(patience: Patience, work: Callable[..., T], *arguments: Any) -> T:
-    """The result of `work`, done in the one thread that reads certificates: never in the loop's own executor."""
-    result: T = await patience.wait(patience.loop.run_in_executor(_reader(), work, *arguments))
+async def off_the_loop(patience: Patience, pool: str, work: Callable[..., T], *arguments: Any) -> T:
+    """The result of `work`, done in the threads of that name: never in the loop's own executor, which others fill."""
+    made = patience.loop.run_in_executor(_threads(pool), work, *arguments)
+    done: asyncio.Future[None] = patience.loop.create_future()
+    made.add_done_callback(lambda _: None if done.done() else done.set_result(None))
+    try:
+        await patience.wait(done)
+    except BaseException:
+        made.cancel()
+        raise
+    result: T = made.result()
     return result
 
 
-@lru_cache(maxsize=1)
-def _reader() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "certificates")
+@lru_cache
+def _threads(pool: str) -> ThreadPoolExecutor:
+    # A few, so that one file system that hangs does not stop what reads from others.
+    return ThreadPoolExecutor(4, pool)
 
 
 def _with_openssl(trust: Trust) -> ssl.SSLContext:

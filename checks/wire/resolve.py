@@ -11,6 +11,7 @@ import socket
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
+from weakref import WeakSet
 
 import pycares
 from pycares import errno as ares
@@ -26,7 +27,11 @@ FAMILIES = {"any": socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
 _OURS = frozenset({ares.ARES_ETIMEOUT, ares.ARES_ECONNREFUSED, ares.ARES_ENOMEM, ares.ARES_EFILE})
 _ABSENT = frozenset({ares.ARES_ENOTFOUND, ares.ARES_ENODATA})
 
+KEPT = 0.1
+"""Seconds until c-ares is made to forget what it learnt: it would repeat an answer for as long as its TTL allows."""
+
 _channel: pycares.Channel | None = None
+_forgetting: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 @lru_cache(maxsize=4096)
@@ -74,9 +79,18 @@ async def resolve(host: str, port: int, family: str, patience: Patience) -> list
     except (pycares.AresError, UnicodeError) as why:
         raise WireError("resolve", "dns", f"cannot resolve {host}: {_said(why)}") from None
     result, error = await patience.wait(future)
+    if loop not in _forgetting:
+        _forgetting.add(loop)
+        loop.call_later(KEPT, _forget, loop)
     if error is not None:
         raise _unresolved(host, family, error)
     return alternate([(node.family, _sockaddr(node)) for node in result.nodes])
+
+
+def use_name_servers(servers: Sequence[str] | None) -> None:
+    """Ask these (`address:port`) in place of the system's name servers; None is back to those."""
+    global _channel
+    _channel = pycares.Channel(timeout=2.0, tries=3, servers=servers)
 
 
 def name_servers() -> list[Address]:
@@ -104,10 +118,16 @@ def alternate(addresses: Sequence[Address]) -> list[Address]:
 
 
 def _ask() -> pycares.Channel:
-    global _channel
     if _channel is None:
-        _channel = pycares.Channel(timeout=2.0, tries=3)
+        use_name_servers(None)
+    assert _channel is not None
     return _channel
+
+
+def _forget(loop: asyncio.AbstractEventLoop) -> None:
+    _forgetting.discard(loop)
+    # Reading its configuration again empties its cache; the name servers stay.
+    _ask().reinit()
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: int | None) -> None:

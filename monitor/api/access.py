@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 OPEN = frozenset({"/-/healthy", "/-/ready"})
 
 
-def guard(
-    tokens: Iterable[str], loopback_only: bool
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def guard(tokens: Iterable[str], loopback_only: bool) -> Middleware:
     """A middleware. With tokens, everything but health wants one; without, changes are refused to foreign pages.
 
     A page of another origin can make a browser send a request here, so a request with a foreign Origin, or, where we

@@ -1,6 +1,7 @@
 """Kind tls: certificates of endpoints and of files."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,18 @@ async def test_files_that_are_wrong(authority: Authority, tmp_path: Path) -> Non
     assert "there is no readable certificate" in empty.sentence
     assert missing.sentence == f"cannot read {tmp_path / 'missing'}: no such file or directory"
     assert not [asked for asked in (expired, name, key, broken, empty, missing) if isinstance(asked.fault, Errored)]
+
+
+async def test_a_file_system_that_hangs_is_ours(authority: Authority, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    asked = await ask(watched(str(pipe), timeout="300ms"))
+    other = await ask(watched(pem(authority, "shop.example.com")))
+    # Opened for writing, it lets go of the thread that waits to read.
+    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    assert isinstance(asked.fault, Errored)
+    assert asked.sentence == f"cannot read {pipe}: no answer from the file system within 0.3 s"
+    assert other.fault is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The beat of the checks, on virtual time."""
 
 import asyncio
+import itertools
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,14 +49,14 @@ def test_every_check_is_asked_at_its_rate_without_drift():
         assert times[0] <= 1_000 + FIRST_SPREAD
         regular = times[1:]
         assert 98 <= len(regular) <= 101
-        gaps = [after - before for before, after in zip(regular, regular[1:], strict=False)]
+        gaps = [after - before for before, after in itertools.pairwise(regular)]
         assert all(abs(gap - 10) < 1e-6 for gap in gaps), "the beat drifts"
 
 
 def test_beats_are_spread_over_the_interval():
     phases = sorted(phase(f"s/c{number}", 10.0) for number in range(1_000))
     assert all(0 <= offset < 10 for offset in phases)
-    gaps = [after - before for before, after in zip(phases, phases[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(phases)]
     assert max(gaps) < 0.2, "a tenth of a second of nothing, and then a storm"
 
 
@@ -126,9 +127,7 @@ def test_ask_now_comes_at_once_and_leaves_the_beat():
 @settings(max_examples=30)
 @given(st.lists(st.sampled_from([1, 2, 5, 30, 60]), min_size=1, max_size=60))
 def test_any_mixture_of_intervals_keeps_each_rate(intervals):
-    mixed = {
-        f"s/m{n}": Quiet(name=f"m{n}", system="s", interval=f"{seconds}s") for n, seconds in enumerate(intervals)
-    }
+    mixed = {f"s/m{n}": Quiet(name=f"m{n}", system="s", interval=f"{seconds}s") for n, seconds in enumerate(intervals)}
 
     async def main() -> Beats:
         beats = Beats()
