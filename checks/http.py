@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import unquote
 
@@ -20,7 +20,7 @@ from pydantic import (
 )  # fmt: skip
 
 from checks import _answer, _network
-from checks._expect import SEARCHED, Expect, JsonPath, brief, evaluated
+from checks._expect import Expect, JsonPath, brief, evaluated
 from checks._jsonpath import compile_number
 from checks._request import Hop, Sender, basic, is_sensitive, redirected, web_address
 from checks.base import Check, Failed, Measurement, Reason, Run, Url
@@ -244,7 +244,7 @@ class Http(Check):
         if answer.encoding:
             raise Failed(Reason.BODY, f"cannot read the body: it is compressed with {brief(answer.encoding)}")
         if expect.wants_text:
-            expect.check_text(_answer.text(answer, SEARCHED), len(answer.body) <= SEARCHED and not answer.truncated)
+            expect.check_text(partial(_answer.text, answer), len(answer.body) + answer.truncated)
         if self._plan.measures or expect.values:
             document = _answer.document(answer)
             expect.check_values(document)

@@ -15,8 +15,8 @@ from checks.wire.fault import WireError
 from checks.wire.patience import Patience
 from checks.wire.tls import Secure
 
-HEARD_MOST = 16384
-"""Bytes that may come before what is expected: bounds what searching them again and again can cost."""
+HEARD_MOST = 4096
+"""Bytes that may come before what is expected: bounds what searching them again with each packet can cost."""
 
 SHOWN = 500
 """Characters of the conversation's end that become evidence."""
