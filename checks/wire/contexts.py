@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ RUSTLS = True
 
 CONTEXTS_MOST = 256
 _contexts: dict[tuple[Trust, bool, tuple[int, ...]], ssl.SSLContext] = {}
+_making = threading.Lock()
 
 
 @lru_cache(maxsize=1)
@@ -67,10 +69,7 @@ async def context_for(trust: Trust, rustls: bool, patience: Patience) -> ssl.SSL
         key = (trust, rustls, trust.stamps())
         found = _contexts.get(key)
         if found is None:
-            found = await off_the_loop(patience, "tls-contexts", _with_rustls if rustls else _with_openssl, trust)
-            if len(_contexts) >= CONTEXTS_MOST:
-                _contexts.clear()
-            _contexts[key] = found
+            found = await off_the_loop(patience, "tls-contexts", _made_once, key)
         return found
     except (OSError, ValueError) as why:
         files = ", ".join(file for file in (trust.ca_file, trust.cert_file, trust.key_file) if file)
@@ -95,6 +94,19 @@ async def off_the_loop(patience: Patience, pool: str, work: Callable[..., T], *a
 def _threads(pool: str) -> ThreadPoolExecutor:
     # A few, so that one file system that hangs does not stop what reads from others.
     return ThreadPoolExecutor(4, pool)
+
+
+def _made_once(key: tuple[Trust, bool, tuple[int, ...]]) -> ssl.SSLContext:
+    # A thousand checks that begin at once want the same context: the first makes it, the others wait for it.
+    with _making:
+        found = _contexts.get(key)
+        if found is None:
+            trust, rustls, _ = key
+            found = (_with_rustls if rustls else _with_openssl)(trust)
+            if len(_contexts) >= CONTEXTS_MOST:
+                _contexts.clear()
+            _contexts[key] = found
+        return found
 
 
 def _with_openssl(trust: Trust) -> ssl.SSLContext:

@@ -1,5 +1,6 @@
 """Kind http over TLS: certificates that are right, expired, strangers', for another name; and our own."""
 
+import asyncio
 import ssl
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import trustme
 from checks.base import Errored, Reason
 from checks.http import Http
 from checks.wire import contexts
+from checks.wire.patience import Patience
 from tests.checks.web import Asked, Authority, Web, ask, reply, serving, then_hang, threaded
 
 DAY = 86400
@@ -181,3 +183,11 @@ async def test_what_rustls_can_not_do_openssl_does_from_then_on(authority: Autho
         again = await ask(check(web, authority))
     assert first.fault is again.fault is None
     assert web.accepted == connections + 1
+
+
+async def test_many_checks_that_begin_at_once_share_one_context(authority: Authority) -> None:
+    trust = contexts.Trust(ca_file=authority.file)
+    with Patience(5) as first, Patience(5) as second:
+        pairs = [(patience, contexts.suits_rustls(trust)) for patience in (first, second)]
+        made = await asyncio.gather(*(contexts.context_for(trust, rustls, patience) for patience, rustls in pairs))
+    assert made[0] is made[1]
