@@ -186,7 +186,7 @@ class Engine:
         self._post(telling, [*firing.values(), *ended], verdict.reason, now)
 
     def _post(self, telling: Telling, alerts: Iterable[Alert], reason: str, now: float) -> None:
-        copies = [replace(alert, impact=self._impact(alert)) for alert in alerts]
+        copies = [replace(alert, impact=self.impact(alert)) for alert in alerts]
         copies.sort(key=lambda alert: (alert.phase is not Phase.FIRING, alert.severity.rank, alert.since))
         note = Notification(
             status="resolved" if reason == "resolved" else "firing",
@@ -202,7 +202,8 @@ class Engine:
         parcel = Parcel(uuid.uuid4().hex, telling.thread, telling.destination, note, now, next_at=now)
         self.changes.parcels[parcel.id] = parcel
 
-    def _impact(self, alert: Alert) -> list[str]:
+    def impact(self, alert: Alert) -> list[str]:
+        """What can't succeed while this fires, near and far; those that fail already say so."""
         if alert.phase is not Phase.FIRING:
             return []
         failing = self.judging.alarmed()

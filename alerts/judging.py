@@ -166,7 +166,7 @@ class Judging:
             check=threshold.check,
             severity=threshold.severity,
             severity_word=threshold.severity_word,
-            annotations=dict(threshold.annotations),
+            annotations=self._meaning(threshold.check) | dict(threshold.annotations),
             runbook=threshold.runbook,
             target=named.get("instance", ""),
         )
@@ -177,6 +177,10 @@ class Judging:
         self.alerts[alert.fingerprint] = alert
         self._live.setdefault(threshold.key, {})[labels] = alert
         return alert
+
+    def _meaning(self, check: str) -> dict[str, str]:
+        meaning = self.plan.meanings.get(check, "")
+        return {"description": meaning} if meaning else {}
 
     def _end(self, alert: Alert, now: float, why: str) -> None:
         was_pending = alert.phase is Phase.PENDING or not alert.fired_at

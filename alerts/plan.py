@@ -15,6 +15,8 @@ class Plan:
 
     thresholds: Mapping[str, tuple[Threshold, ...]] = field(default_factory=dict)
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """What a check's failure means to people, by the check's key: the description of its alerts that have none."""
     units: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     patience: Mapping[str, float] = field(default_factory=dict)
     ancestors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

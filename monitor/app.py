@@ -265,6 +265,7 @@ def plan_of(config: Config) -> Plan:
     return Plan(
         thresholds={**config.thresholds, **self_checks.thresholds()},
         labels={key: labels_of(check, config) for key, check in config.checks.items()} | self_checks.labels(),
+        meanings={key: check.description for key, check in config.checks.items()},
         units={key: {one.name: one.unit for one in check.declared()} for key, check in config.checks.items()},
         patience={
             key: (check.timeout + check.retry_interval) * (check.retries + 1) for key, check in config.checks.items()

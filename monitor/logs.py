@@ -125,7 +125,8 @@ class Redact:
 
 def _json(logger: object, method: str, event: EventDict) -> str:
     first = {name: event.pop(name) for name in ("time", "level", "event")}
-    return orjson.dumps(first | dict(event), default=str).decode()
+    rest = {name: value for name, value in event.items() if value is not None}
+    return orjson.dumps(first | rest, default=str).decode()
 
 
 def _time(logger: object, method: str, event: EventDict) -> EventDict:

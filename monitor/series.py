@@ -32,7 +32,7 @@ class Family:
     def header(self, openmetrics: bool) -> bytes:
         kind, name = self.type, self.name
         if openmetrics and kind == "counter":
-            kind, name = ("counter", name.removesuffix("_total")) if name.endswith("_total") else ("unknown", name)
+            name = name.removesuffix("_total")
         kind = "untyped" if kind == "unknown" and not openmetrics else kind
         help_text = self.help.replace("\\", "\\\\").replace("\n", "\\n")
         return f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n".encode()
@@ -133,7 +133,7 @@ class Series:
 
     def _family(self, name: str, declared: Measurement) -> Family:
         if name not in self.families:
-            self.families[name] = Family(name, "counter" if declared.counter else "gauge", declared.help)
+            self.families[name] = Family(name, _type(name, declared), declared.help)
         return self.families[name]
 
     def forget(self, keys: Iterable[str]) -> None:
@@ -154,6 +154,13 @@ class Series:
             yield family.header(openmetrics)
             for start in range(0, len(lines), LINES_AT_ONCE):
                 yield b"".join(lines[start : start + LINES_AT_ONCE])
+
+
+def _type(name: str, declared: Measurement) -> str:
+    if not declared.counter:
+        return "gauge"
+    # Peers' counters without the suffix (pg_stat_database_deadlocks) keep their name, not the type that demands it.
+    return "counter" if name.endswith("_total") else "unknown"
 
 
 def line(name: str, labels: dict[str, str], value: float) -> bytes:

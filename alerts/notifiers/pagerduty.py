@@ -10,7 +10,7 @@ from aiohttp import ClientSession
 from pydantic import Field, SecretStr
 
 from alerts.notifiers.base import NotDelivered, Notifier, Receipt, refusal
-from alerts.vocabulary import Notification, Severity
+from alerts.vocabulary import Alert, Notification, Severity
 from alerts.wording import cut, evidence, facts, headline, links, names, rfc3339
 from checks.base import Url, printable
 
@@ -82,10 +82,11 @@ def event(note: Notification, routing_key: str) -> dict[str, Any]:
     }
 
 
-def _detail(alert: Any, now: float) -> dict[str, str]:
+def _detail(alert: Alert, now: float) -> dict[str, str]:
     told = {title.lower(): printable(cut(text, 4_000)) for title, text in facts(alert, now)}
     said = {"alert": printable(alert.name), "check": alert.check, "what": printable(cut(alert.sentence, 2_000))}
-    return said | told | {"evidence": printable(evidence(alert, 8_000))}
+    shown = {"evidence": printable(evidence(alert, 8_000))} if alert.evidence else {}
+    return said | told | shown
 
 
 def encoded(event: dict[str, Any]) -> bytes:

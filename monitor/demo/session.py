@@ -68,7 +68,7 @@ async def _run(folder: Path, listen: str, config: Path) -> int:
 
 async def _watch(estate: Estate, listen: str, config: Path, stop: asyncio.Event) -> int:
     """Run the daemon until it ends, or until `stop`; its exit status."""
-    daemon = _launch(["run", "-c", str(config)], {**estate.environment(), "RUNWATCH_LISTEN": listen})
+    daemon = _launch(["run", "-c", str(config)], {**estate.environment(), **_where(listen)})
     try:
         if await _unless(stop, ended(daemon.pid)):
             status = daemon.wait()
@@ -85,6 +85,10 @@ async def _watch(estate: Estate, listen: str, config: Path, stop: asyncio.Event)
             daemon.kill()
         daemon.wait()
     return 0
+
+
+def _where(listen: str) -> dict[str, str]:
+    return {"RUNWATCH_LISTEN": listen, "RUNWATCH_EXTERNAL_URL": f"http://{listen}"}
 
 
 def _launch(command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:

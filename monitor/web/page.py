@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, Template
 
-from alerts.vocabulary import Phase
+from alerts.vocabulary import Alert, Phase
 from alerts.wording import clock_time, facts, summary
 from checks.units import show, show_duration
 from monitor import __version__
@@ -40,7 +41,7 @@ def render(app: App) -> str:
         version=__version__,
         now=clock_time(now),
         firing=[
-            {"alert": alert, "facts": facts(alert, now), "summary": summary(alert, now)}
+            {"alert": alert, "facts": facts(_with_impact(app, alert), now), "summary": summary(alert, now)}
             for alert in live
             if alert.phase is Phase.FIRING
         ],
@@ -51,6 +52,10 @@ def render(app: App) -> str:
         undelivered=len(app.delivery.pending),
         nobody=not app.config.receivers,
     )
+
+
+def _with_impact(app: App, alert: Alert) -> Alert:
+    return replace(alert, impact=app.engine.impact(alert))
 
 
 def _systems(rows: list[dict[str, Any]]) -> list[str]:
