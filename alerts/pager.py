@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from alerts.delivery import Delivery
@@ -10,6 +11,7 @@ from alerts.engine import Engine
 from alerts.outbox import Changes, Keeper, NotKept, Parcel
 
 RETRY_WRITE = 1.0
+REST = 2.0
 
 
 class Pager:
@@ -45,7 +47,10 @@ class Pager:
         while True:
             await self._wait()
             self._wake.clear()
+            began = time.perf_counter()
             await self.step()
+            # With thousands of alerts a decision takes long: let probes have the loop for a while in between.
+            await asyncio.sleep((time.perf_counter() - began) * REST)
 
     async def step(self) -> None:
         """One decision, whole: decided, durable, handed over."""

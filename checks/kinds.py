@@ -65,12 +65,28 @@ def _module(package: str, kind: str, folders: tuple[Path, ...], group: str) -> M
     for folder in folders:
         file = Path(folder) / f"{kind}.py"
         if file.is_file():
-            name = f"{package}.{kind}"
-            spec = importlib.util.spec_from_file_location(name, file)
-            assert spec is not None and spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[name] = module
-            spec.loader.exec_module(module)
-            return module
+            return _from_file(f"{package}.{kind}", file)
     [point] = entry_points(group=group, name=kind)
     return importlib.import_module(point.module)
+
+
+_READ: dict[str, tuple[bytes, ModuleType]] = {}
+
+
+def _from_file(name: str, file: Path) -> ModuleType:
+    # The same content is the same module, so that a reload finds its checks unchanged.
+    content = file.read_bytes()
+    if name in _READ and _READ[name][0] == content:
+        return _READ[name][1]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    code = compile(content, str(file), "exec")
+    sys.modules[name] = module
+    try:
+        exec(code, module.__dict__)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    _READ[name] = content, module
+    return module

@@ -7,6 +7,7 @@ from aiohttp import ClientSession
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts import delivery
 from alerts.delivery import LONGEST_BACK_OFF, LONGEST_RETRY_AFTER, Delivery, Pacer, back_off
 from alerts.notifiers.webhook import Webhook
 from alerts.outbox import Changes, Parcel
@@ -114,6 +115,16 @@ async def test_one_bad_destination_holds_up_nobody_else(desk):
     desk.send(note(), thread="good", path="good")
     assert await desk.until(1) == ["delivered"]
     assert [attempt.parcel.thread for attempt in desk.attempts] == ["good"]
+
+
+async def test_a_receiver_that_never_answers_is_given_up_at_the_deadline_and_tried_again(desk, monkeypatch):
+    monkeypatch.setattr(delivery, "ATTEMPT_TIMEOUT", 0.2)
+    desk.inbox.fault(Fault("/hook", hang=True, times=1))
+    desk.send(note())
+    assert await desk.until(1) == ["retry"]
+    assert desk.attempts[0].reason == "contextDeadlineExceeded"
+    desk.skip(120)
+    assert await desk.until(2) == ["retry", "delivered"]
 
 
 async def test_a_permanent_refusal_is_not_repeated_and_turns_to_the_fallback(desk):

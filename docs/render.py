@@ -1,0 +1,223 @@
+"""Makes the parts of the pages that come from the code: kinds, keys, commands, metrics."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from checks.base import Check
+from checks.units import BYTES, SECONDS, show_duration
+from docs.markdown import table
+from monitor import series
+from monitor.cli import parser
+from monitor.config.schema import schema
+from monitor.kinds_doc import Document, Key, document, documents
+from monitor.metrics import Metrics
+
+KINDS = "docs/kinds"
+
+
+def block(name: str) -> str:
+    """The content of a generated part, by what stands in its mark; ValueError with a sentence for an unknown one."""
+    what, _, argument = name.partition(" ")
+    if what not in PARTS:
+        raise ValueError(f"there is no generated part {what!r}; there are {', '.join(PARTS)}")
+    return PARTS[what](argument)
+
+
+def _kind(name: str) -> str:
+    return "\n\n".join(map(_described, document(name)))
+
+
+def _described(one: Document) -> str:
+    if one.trouble:
+        raise ValueError(f"cannot describe the kind {one.kind!r}: {one.trouble}")
+    parts = [one.summary, "### Keys" if one.sort == "check" else f"### Keys of `{one.kind}_configs`"]
+    parts.append(_keys(one.keys) if one.keys else "None of its own.")
+    page = "../configuration.md#keys-of-every-check" if one.sort == "check" else "../notifiers.md#keys-of-every-notifier"
+    parts.append(f"Besides, it has the [keys of every {one.sort}]({page}).")
+    if one.sort == "check":
+        parts += ["### Measurements", _measurements(one)]
+    if one.up:
+        parts.append(f"`{one.up}` is 1 while the target is reached and is as expected, else 0.")
+    return "\n\n".join(parts)
+
+
+def _measurements(one: Document) -> str:
+    rows = [
+        (
+            f"`{reading.name}`" + (" by " + ", ".join(f"`{label}`" for label in reading.labels) if reading.labels else ""),
+            reading.unit.replace("_", " "),
+            reading.help,
+            ", ".join(f"`{metric}`" for metric in reading.metrics),
+        )
+        for reading in one.measurements
+    ]
+    return table(("Measurement", "Unit", "Meaning", "In /metrics"), rows)
+
+
+def _keys(keys: Iterable[Key]) -> str:
+    return table(("Key", "Type", "Default", "Meaning"), list(_key_rows(keys, "")))
+
+
+def _key_rows(keys: Iterable[Key], above: str) -> Iterable[tuple[str, ...]]:
+    for key in keys:
+        default = "required" if key.required else f"`{key.default}`" if key.default else ""
+        yield f"`{above}{key.name}`", key.type.replace(" | ", " or "), default, key.description
+        yield from _key_rows(key.keys, f"{above}{key.name}.")
+
+
+def _common(sort: str) -> str:
+    return _keys(next(one for one in documents() if one.sort == sort).common_keys)
+
+
+def _overview(sort: str) -> str:
+    rows = [(f"[{one.kind}](kinds/{one.kind}.md)", one.summary) for one in documents() if one.sort == sort]
+    return table(("Kind", "What it does"), rows)
+
+
+def _section(name: str) -> str:
+    """The keys of one part of the configuration."""
+    whole = schema()
+    part: dict[str, Any] = whole if name == "top" else whole["properties"].get(name) or whole["$defs"][name]
+    part = whole["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+    required = part.get("required", [])
+    rows = []
+    for key, held in part["properties"].items():
+        default = "required" if key in required else _default(held)
+        rows.append((f"`{key}`", default, held.get("description", "") or _elsewhere(held)))
+    return table(("Key", "Default", "Meaning"), rows)
+
+
+def _default(held: dict[str, Any]) -> str:
+    value = held.get("default")
+    if isinstance(value, float) and "(us|ms|s|m|h" in str(held):
+        return f"`{show_duration(value).replace(' ', '')}`"
+    if value in (None, "", [], {}):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _elsewhere(held: dict[str, Any]) -> str:
+    """What a key holds that has tables of its own."""
+    name = str(held.get("$ref") or held.get("items", {}).get("$ref") or "").rpartition("/")[2]
+    if name.startswith("notifier_"):
+        kind = name.removeprefix("notifier_")
+        return f"A list; see [{kind}](kinds/{kind}.md)."
+    return {"route": "See below.", "": ""}.get(name, "A list; see below.")
+
+
+def _commands(argument: str) -> str:
+    del argument
+    commands = _subcommands(parser())
+    about = {choice.dest: choice.help or "" for choice in commands._choices_actions}
+    parts = []
+    for name, command in commands.choices.items():
+        parts += [f"## runwatch {name}", about[name][:1].upper() + about[name][1:] + "."]
+        rows = [_option(action) for action in command._actions if action.dest != "help"]
+        if rows:
+            parts.append(table(("Argument", "Meaning"), rows))
+    return "\n\n".join(parts)
+
+
+def _subcommands(top: argparse.ArgumentParser) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+    return next(action for action in top._actions if isinstance(action, argparse._SubParsersAction))
+
+
+def _option(action: argparse.Action) -> tuple[str, str]:
+    choices = " | ".join(map(str, action.choices)) if action.choices else ""
+    shown = choices or str(action.metavar or action.dest.upper())
+    takes = "" if action.nargs == 0 else f" {shown}"
+    names = ", ".join(f"`{name}{takes}`" for name in action.option_strings) or f"`{shown}`"
+    notes = [action.help or ""]
+    if action.required and action.option_strings:
+        notes.append("Required.")
+    if action.default not in (None, False, [], argparse.SUPPRESS) and "default" not in (action.help or ""):
+        notes.append(f"Default: `{action.default}`.")
+    return names, " ".join(note[:1].upper() + note[1:] for note in notes if note)
+
+
+def _own_metrics(argument: str) -> str:
+    del argument
+    rows = []
+    for family in Metrics().registry.collect():
+        labels = sorted({label for label in _labels_of(family.name)})
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows.append((f"`{name}`", family.type, ", ".join(f"`{label}`" for label in labels), family.documentation))
+    return table(("Metric", "Type", "Labels", "Meaning"), rows)
+
+
+def _labels_of(name: str) -> Iterable[str]:
+    # A metric that nobody has counted yet has no sample to read its labels from.
+    collector = Metrics().registry._names_to_collectors[name]
+    return getattr(collector, "_labelnames", ())
+
+
+def _check_metrics(argument: str) -> str:
+    del argument
+    rows = []
+    for one in (series.UP, series.LAST, series.RUNS, series.FAILURES):
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        rows.append((f"`runwatch_check_{one.name}`", "counter" if one.counter else "gauge", labels, one.help))
+    return table(("Metric", "Type", "More labels", "Meaning"), rows)
+
+
+def _kind_metrics(argument: str) -> str:
+    del argument
+    parts = []
+    for one in documents():
+        if one.sort == "check":
+            names = [f"`{name}`" for reading in one.measurements for name in reading.metrics] + [f"`{one.up}`"] * bool(one.up)
+            parts.append((f"[{one.kind}](kinds/{one.kind}.md)", ", ".join(names)))
+    return table(("Kind", "Metrics"), parts)
+
+
+def _units(argument: str) -> str:
+    del argument
+    return table(
+        ("What", "Units", "Such as"),
+        [
+            ("duration", " ".join(f"`{unit}`" for unit in SECONDS), "`500ms`, `30s`, `1h30m`, `7d`; nothing is `0`"),
+            ("size", " ".join(f"`{unit}`" for unit in BYTES), "`400MB`, `2GiB`, or a plain number of bytes"),
+            ("share", "`%`", "`80%`, or `0.8`"),
+        ],
+    )
+
+
+PARTS: dict[str, Callable[[str], str]] = {
+    "kind": _kind,
+    "common": _common,
+    "overview": _overview,
+    "keys": _section,
+    "commands": _commands,
+    "own-metrics": _own_metrics,
+    "check-metrics": _check_metrics,
+    "kind-metrics": _kind_metrics,
+    "units": _units,
+}
+
+
+def metric_names() -> set[str]:
+    """Every family that /metrics can show."""
+    own = {f"{family.name}_total" if family.type == "counter" else family.name for family in Metrics().registry.collect()}
+    checks = {f"runwatch_check_{one.name}" for one in (series.UP, series.LAST, series.RUNS, series.FAILURES)}
+    kinds = {name for one in documents() for reading in one.measurements for name in (*reading.metrics, one.up) if name}
+    return own | checks | kinds | {"ALERTS", "ALERTS_FOR_STATE"}
+
+
+def key_names() -> set[str]:
+    """Every key that a configuration can hold, without what stands above it."""
+    found: set[str] = set()
+
+    def visit(value: Any) -> None:
+        if isinstance(value, dict):
+            found.update(value.get("properties", {}))
+            for item in value.values():
+                visit(item)
+        elif isinstance(value, list):
+            for item in value:
+                visit(item)
+
+    visit(schema())
+    return found | set(Check.model_fields)

@@ -1,0 +1,116 @@
+"""The story of the README, part by part: one page for the cause, with what it takes with it, and its resolve."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from monitor.demo.estate import Estate
+from monitor.demo.inbox import Received
+from monitor.demo.session import CONFIG
+from tests.daemon import DEADLINE, Daemon
+from tests.skips import missing
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass
+class Story:
+    """The estate and the daemon that watches it, every second instead of every five."""
+
+    estate: Estate
+    daemon: Daemon
+
+    def told(self, after: int) -> list[Received]:
+        """Every message that a person would see since then."""
+        return [message for message in self.estate.inbox.messages if message.number > after]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def story(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story]:
+    folder = tmp_path_factory.mktemp("story")
+    (folder / "systems").mkdir()
+    for file in [*CONFIG.parent.glob("systems/*.yaml"), CONFIG.parent / "playbooks.md"]:
+        (folder / file.relative_to(CONFIG.parent)).write_text(file.read_text())
+    text = CONFIG.read_text().replace("interval: 5s, timeout: 2s", "interval: 1s, timeout: 1900ms")
+    estate = Estate(folder / "run")
+    try:
+        await estate.start()
+        async with Daemon(folder, text, **estate.environment()) as daemon:
+            async with asyncio.timeout(DEADLINE):
+                while 'probe_success{check="temporal"' not in (await daemon.get("/metrics"))[1]:
+                    await asyncio.sleep(0.05)
+            yield Story(estate, daemon)
+    finally:
+        await estate.stop()
+
+
+@pytest.mark.parametrize(
+    ("part", "alert", "severity", "affected", "advice"),
+    [
+        ("database", "DatabaseDown", "critical", "shop/shop-health", "demo heal database"),
+        ("redis", "CacheDown", "error", "shop/shop-health", "demo heal redis"),
+        ("shop", "ShopDown", "critical", "shop/storefront", "demo heal shop"),
+        ("certificate", "CertificateBad", "error", None, "demo heal certificate"),
+        ("temporal", "TemporalDown", "error", None, "demo heal temporal"),
+    ],
+)
+async def test_one_page_for_the_cause_and_its_resolve(story: Story, part, alert, severity, affected, advice):
+    inbox = story.estate.inbox
+    before = inbox.messages[-1].number if inbox.messages else 0
+    await story.estate.break_part(part)
+    async with asyncio.timeout(DEADLINE):
+        page = await inbox.until(lambda message: message.path == "/v2/enqueue", before)
+    payload = page.body["payload"]
+    assert (page.body["event_action"], payload["class"], payload["severity"]) == ("trigger", alert, severity)
+    [detail] = payload["custom_details"]["firing"]
+    assert detail["what"] and detail["since"] and detail["severity"] and detail["meaning"]
+    assert affected is None or affected in detail["affected"]
+    assert advice in payload["custom_details"]["runbook"]
+    await story.estate.heal_part(part)
+    async with asyncio.timeout(DEADLINE):
+        await inbox.until(lambda message: message.body.get("event_action") == "resolve", before)
+        while [alert async for alert in _alerts(story)]:
+            await asyncio.sleep(0.05)
+    pages = [message.body for message in story.told(before) if message.path == "/v2/enqueue"]
+    assert [(body["event_action"], body["dedup_key"]) for body in pages] == [
+        ("trigger", page.body["dedup_key"]),
+        ("resolve", page.body["dedup_key"]),
+    ], "more than one page for one cause"
+
+
+async def test_a_slow_storefront_goes_to_the_team_and_pages_nobody(story: Story):
+    inbox = story.estate.inbox
+    before = inbox.messages[-1].number if inbox.messages else 0
+    await story.estate.break_part("slow")
+    async with asyncio.timeout(DEADLINE):
+        said = await inbox.until(lambda message: message.path.startswith("/services/"), before)
+    assert said.body["text"].startswith("[P2] StorefrontSlow")
+    assert "limit: over 1 s" in str(said.body)
+    await story.estate.heal_part("slow")
+    async with asyncio.timeout(DEADLINE):
+        await inbox.until(lambda message: "RESOLVED" in str(message.body.get("text")), before)
+    assert not [message for message in story.told(before) if message.path == "/v2/enqueue"]
+
+
+async def _alerts(story: Story) -> AsyncIterator[str]:
+    for line in (await story.daemon.get("/metrics"))[1].splitlines():
+        if line.startswith("ALERTS{"):
+            yield line
+
+
+async def test_the_metrics_of_the_estate_please_promtool(story: Story, tmp_path: Path):
+    promtool = shutil.which("promtool") or missing("promtool (apt install prometheus)")
+    text = ""
+    async with asyncio.timeout(DEADLINE):
+        while not all(name in text for name in ("pg_up{", "redis_up{", "pg_stat_database_deadlocks{")):
+            _, text = await story.daemon.get("/metrics")
+    done = subprocess.run([promtool, "check", "metrics"], input=text, text=True, capture_output=True)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
