@@ -1,12 +1,15 @@
 """The checks' own series for /metrics: kept as rendered lines by family, streamed in pieces.
 
-A scrape of 120,000 series joins bytes that are there already; formatting them at the scrape would stall the loop.
+A scrape of 120,000 series joins bytes that are there already; formatting them at the scrape would stall the loop. A
+value that is as it was leaves its line alone, which spares half of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from math import isfinite
+from weakref import WeakValueDictionary
 
 from checks.base import DURATION, Check, Labels, Measurement, Outcome, Result
 
@@ -19,15 +22,20 @@ FAILURES = Measurement("failures_total", "count", "Probes that failed, by reason
 REACHED = Measurement("up", "bool", "1 if the target was reached and is as expected.")
 NOT_A_NUMBER = float("nan")
 
+OWN = {f"!{one.name}": one for one in (UP, LAST, RUNS, FAILURES)}
+"""Series that every check has beside its measurements, under names that no measurement can have."""
 
-@dataclass(slots=True)
+UP_BY_OUTCOME = {Outcome.OK: 1.0, Outcome.FAILED: 0.0, Outcome.ERROR: NOT_A_NUMBER}
+
+
+@dataclass(slots=True, eq=False)
 class Family:
-    """One metric: its type, its help, its lines by (check, labels)."""
+    """One metric: its type, its help, its lines by row."""
 
     name: str
     type: str
     help: str
-    lines: dict[tuple[str, Labels], bytes] = field(default_factory=dict)
+    lines: dict[int, bytes] = field(default_factory=dict)
 
     def header(self, openmetrics: bool) -> bytes:
         kind, name = self.type, self.name
@@ -38,7 +46,45 @@ class Family:
         return f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n".encode()
 
 
-Slot = tuple[str, Labels, tuple[tuple[Family, tuple[str, Labels], str], ...]]
+Slot = tuple[str, Labels]
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Shape:
+    """What a check shows: its slots, and the families in which each has a line. Checks that are alike share one."""
+
+    slots: tuple[Slot, ...]
+    families: tuple[tuple[Family, ...], ...]
+
+
+@dataclass(slots=True)
+class Shown:
+    """One check's present lines: slot n of its shape is row `row + n` of each of the slot's families."""
+
+    shape: Shape
+    row: int = 0
+    runs: float = 0.0
+    failures: dict[Labels, float] = field(default_factory=dict)
+    values: list[float] = field(default_factory=list)
+
+    def take(self, result: Result) -> tuple[list[float], tuple[Slot, ...]]:
+        """Count one result: all values that there are now, and what they are."""
+        self.runs += 1
+        values = [UP_BY_OUTCOME[result.outcome], result.at, self.runs, result.took]
+        slots = EVERY
+        if result.reason is not None:
+            labels = (("reason", result.reason.value),)
+            self.failures[labels] = self.failures.get(labels, 0.0) + 1
+        if self.failures:
+            values += self.failures.values()
+            slots += tuple([("!failures_total", labels) for labels in self.failures])
+        measured = [one for one in result.measurements if one[0] != DURATION.name]
+        values += [value for _, value, _ in measured]
+        return values, slots + tuple([(name, labels) for name, _, labels in measured])
+
+
+EVERY: tuple[Slot, ...] = (("!up", ()), ("!last_run_timestamp_seconds", ()), ("!runs_total", ()), (DURATION.name, ()))
+NOTHING = Shape((), ())
 
 
 class Series:
@@ -46,90 +92,62 @@ class Series:
 
     def __init__(self) -> None:
         self.families: dict[str, Family] = {}
-        self._shapes: dict[str, list[Slot]] = {}
-        self._declared: dict[str, dict[str, Measurement]] = {}
-        self._shown: dict[str, set[tuple[str, tuple[str, Labels]]]] = {}
-        self._counts: dict[str, dict[Labels, float]] = {}
+        self._shown: dict[str, Shown] = {}
+        self._shapes: WeakValueDictionary[tuple[object, ...], Shape] = WeakValueDictionary()
+        self._rows = 0
 
     def update(self, check: Check, result: Result) -> None:
-        """Show one result. About 0.4 µs a line: the prefix of each is made once and kept."""
-        values = self._values(check, result)
-        shape = self._shapes.get(check.key)
-        if shape is None or len(shape) != len(values):
-            shape = self._reshape(check, values)
-        for (name, value, labels), (slot_name, slot_labels, places) in zip(values, shape, strict=True):
-            if name != slot_name or labels != slot_labels:
-                self._reshape(check, values)
-                self.update_lines(self._shapes[check.key], values)
-                return
-            text = f"{value!r}\n" if value == value and abs(value) != float("inf") else _odd(value)
-            for family, key, prefix in places:
-                family.lines[key] = (prefix + text).encode()
+        """Show one result: about 0.5 µs for each line that changes."""
+        shown = self._shown.get(check.key)
+        if shown is None:
+            shown = self._shown[check.key] = Shown(NOTHING)
+        values, slots = shown.take(result)
+        if slots != shown.shape.slots:
+            self._reshape(check, shown, slots, values)
+            return
+        before, shown.values = shown.values, values
+        for row, (value, old, families) in enumerate(zip(values, before, shown.shape.families, strict=True), shown.row):
+            if value != old:
+                text = _text(value)
+                for family in families:
+                    line = family.lines[row]
+                    family.lines[row] = line[: line.rindex(b" ") + 1] + text
 
-    @staticmethod
-    def update_lines(shape: list[Slot], values: list[tuple[str, float, Labels]]) -> None:
-        """Write values into the places of a shape that fits them."""
-        for (_, value, _), (_, _, places) in zip(values, shape, strict=True):
-            for family, key, prefix in places:
-                family.lines[key] = (prefix + _odd(value)).encode()
-
-    def _values(self, check: Check, result: Result) -> list[tuple[str, float, Labels]]:
-        counts = self._counts.setdefault(check.key, {})
-        counts[()] = counts.get((), 0.0) + 1
-        up = {Outcome.OK: 1.0, Outcome.FAILED: 0.0, Outcome.ERROR: NOT_A_NUMBER}[result.outcome]
-        values: list[tuple[str, float, Labels]] = [
-            ("!up", up, ()),
-            ("!last_run_timestamp_seconds", result.at, ()),
-            ("!runs_total", counts[()], ()),
-            (DURATION.name, result.took, ()),
-        ]
-        if result.reason is not None:
-            labels = (("reason", result.reason.value),)
-            counts[labels] = counts.get(labels, 0.0) + 1
-        if len(counts) > 1:
-            values += [("!failures_total", count, labels) for labels, count in counts.items() if labels]
-        values += [(name, value, labels) for name, value, labels in result.measurements if name != DURATION.name]
-        return values
-
-    def _reshape(self, check: Check, values: list[tuple[str, float, Labels]]) -> list[Slot]:
-        if check.key not in self._declared:
-            self._declared[check.key] = {DURATION.name: DURATION} | {one.name: one for one in check.declared()}
-        shape: list[Slot] = []
-        shown = set()
-        for name, _, labels in values:
-            places = tuple(self._places(check, name, labels))
-            shape.append((name, labels, places))
-            shown |= {(family.name, key) for family, key, _ in places}
-        for family_name, key in self._shown.get(check.key, set()) - shown:
-            self.families[family_name].lines.pop(key, None)
-        self._shapes[check.key], self._shown[check.key] = shape, shown
-        return shape
-
-    def _places(self, check: Check, name: str, labels: Labels) -> Iterator[tuple[Family, tuple[str, Labels], str]]:
+    def _reshape(self, check: Check, shown: Shown, slots: tuple[Slot, ...], values: list[float]) -> None:
+        """Show other lines than before, under new rows."""
+        self._hide(shown)
+        declared = {DURATION.name: DURATION} | {one.name: one for one in check.declared()}
+        families: list[tuple[Family, ...]] = []
+        taken: set[tuple[str, Labels]] = set()
+        for name, labels in reversed(slots):
+            # A series that was measured twice is shown once, as it was last: a scraper refuses all else with it.
+            own = [one for one in self._families_of(check, name, declared) if (one.name, labels) not in taken]
+            taken |= {(family.name, labels) for family in own}
+            families.append(tuple(own))
+        key = (slots, tuple(reversed(families)))
+        shape = shown.shape = self._shapes.setdefault(key, Shape(*key))
+        shown.row, shown.values = self._rows, values
+        self._rows += len(slots)
         common = {"check": check.name, "instance": check.target, "job": check.system}
-        text = ",".join(f'{label}="{_escaped(value)}"' for label, value in sorted((common | dict(labels)).items()))
-        key = (check.key, labels)
-        for family in self._families_of(check, name):
-            yield family, key, f"{family.name}{{{text}}} "
+        for row, ((_, labels), value, places) in enumerate(zip(slots, values, shape.families, strict=True), shown.row):
+            for family in places:
+                family.lines[row] = line(family.name, common | dict(labels), value)
 
-    def _families_of(self, check: Check, name: str) -> Iterable[Family]:
-        if name == "!up":
-            yield self._family("runwatch_check_up", UP)
-            if check.up:
-                yield self._family(
-                    check.up, Measurement("up", "bool", "1 if the target was reached and is as expected.")
-                )
-            return
-        if name.startswith("!"):
-            own = {one.name: one for one in (LAST, RUNS, FAILURES)}[name[1:]]
-            yield self._family(f"runwatch_check_{own.name}", own)
-            return
-        declared = self._declared[check.key].get(name)
-        if declared is None:
-            return
-        yield self._family(f"runwatch_{check.kind}_{name}", declared)
-        if declared.also:
-            yield self._family(declared.also, declared)
+    def _hide(self, shown: Shown) -> None:
+        for row, families in enumerate(shown.shape.families, shown.row):
+            for family in families:
+                del family.lines[row]
+
+    def _families_of(self, check: Check, name: str, declared: dict[str, Measurement]) -> Iterable[Family]:
+        if name in OWN:
+            yield self._family(f"runwatch_check_{name[1:]}", OWN[name])
+            if name == "!up" and check.up:
+                yield self._family(check.up, REACHED)
+        elif name in declared:
+            measurement = declared[name]
+            yield self._family(f"runwatch_{check.kind}_{name}", measurement)
+            if measurement.also:
+                yield self._family(measurement.also, measurement)
 
     def _family(self, name: str, declared: Measurement) -> Family:
         if name not in self.families:
@@ -139,10 +157,8 @@ class Series:
     def forget(self, keys: Iterable[str]) -> None:
         """Show nothing more of these checks."""
         for key in keys:
-            for family_name, place in self._shown.pop(key, set()):
-                self.families[family_name].lines.pop(place, None)
-            for memory in (self._shapes, self._declared, self._counts):
-                memory.pop(key, None)
+            if key in self._shown:
+                self._hide(self._shown.pop(key))
 
     def pieces(self, openmetrics: bool = False) -> Iterator[bytes]:
         """All of it, in pieces small enough that the loop can turn between them."""
@@ -164,18 +180,16 @@ def _type(name: str, declared: Measurement) -> str:
 
 
 def line(name: str, labels: dict[str, str], value: float) -> bytes:
-    """One sample as text, for series that are made at the scrape."""
+    """One sample as text."""
     text = ",".join(f'{label}="{_escaped(held)}"' for label, held in sorted(labels.items()))
-    return f"{name}{{{text}}} {_odd(value)}".encode()
+    return f"{name}{{{text}}} ".encode() + _text(value)
 
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _odd(value: float) -> str:
-    if value != value:
-        return "NaN\n"
-    if value in (float("inf"), float("-inf")):
-        return "+Inf\n" if value > 0 else "-Inf\n"
-    return f"{value!r}\n"
+def _text(value: float) -> bytes:
+    if isfinite(value):
+        return b"%r\n" % (value + 0.0)
+    return b"NaN\n" if value != value else b"+Inf\n" if value > 0 else b"-Inf\n"
