@@ -30,9 +30,9 @@ class Daemon:
 
     def ask(self, path: str, body: object = None) -> Any:
         """GET, or POST where there is a body."""
-        request = urllib.request.Request(f"{self._base}{path}")
         if not self._base.startswith(("http://", "https://")):
             raise NoAnswer(f"{self._base!r} is not an address; write --url http://127.0.0.1:9876")
+        request = urllib.request.Request(f"{self._base}{path}")
         if self._token:
             request.add_header("Authorization", f"Bearer {self._token}")
         if body is not None:

@@ -1,0 +1,179 @@
+"""The commands as a shell sees them: output, exit codes, and a sentence where something is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor.demo.inbox import Inbox
+from tests.daemon import Daemon
+
+UNSURE = """
+from checks.base import Check, Errored, Reason
+
+class Unsure(Check):
+    async def probe(self, run):
+        raise Errored(Reason.AUTH, "our role may not look")
+"""
+
+HOME = Path(__file__).parents[2]
+
+
+def runwatch(*arguments: str, folder: Path = HOME, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, without anything of ours in its environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "monitor", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(HOME), "HOME": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A PEM file that a check can read without any server."""
+    import trustme
+
+    file = tmp_path / "server.pem"
+    trustme.CA().issue_cert("shop.example").cert_chain_pems[0].write_to_path(file)
+    return file
+
+
+def configured(folder: Path, *checks: str) -> str:
+    file = folder / "runwatch.yaml"
+    lines = "\n".join(f"  - {check}" for check in checks)
+    plugins = "plugins: [kinds]\n" if (folder / "kinds").exists() else ""
+    file.write_text(f"{plugins}defaults: {{timeout: 2s, retries: 0}}\nchecks:\n{lines}\n")
+    return str(file)
+
+
+def test_check_exits_as_nagios_plugins_do(tmp_path, certificate):
+    good = f"{{name: good, kind: tls, file: {certificate}}}"
+    bad = "{name: bad, kind: tcp, address: '127.0.0.1:1'}"
+    unsure = "{name: unsure, kind: unsure}"
+    (tmp_path / "kinds").mkdir()
+    (tmp_path / "kinds" / "unsure.py").write_text(UNSURE)
+    limit = "alerts: [{alert: Soon, when: certificate_expires_in < 900000d, severity: %s}]"
+    warning = f"{{name: warning, kind: tls, file: {certificate}, {limit % 'low'}}}"
+    grave = f"{{name: grave, kind: tls, file: {certificate}, {limit % 'critical'}}}"
+    for expected, checks in (
+        (0, [good]),
+        (1, [good, warning]),
+        (2, [good, warning, unsure, bad]),
+        (2, [good, grave]),
+        (3, [good, warning, unsure]),
+    ):
+        done = runwatch("check", "-c", configured(tmp_path, *checks))
+        assert (done.returncode, done.stderr) == (expected, ""), done.stdout
+    assert "can't be told" in done.stdout
+    assert "Soon: " in runwatch("check", "-c", configured(tmp_path, warning)).stdout
+
+
+def test_check_as_json_carries_the_measurements(tmp_path, certificate):
+    done = runwatch("check", "--json", "-c", configured(tmp_path, f"{{name: good, kind: tls, file: {certificate}}}"))
+    [row] = json.loads(done.stdout)
+    assert (row["check"], row["outcome"], row["breached"]) == ("default/good", "ok", [])
+    assert "certificate_expires_in" in {one["name"] for one in row["measurements"]}
+
+
+def test_check_names_the_nearest_where_there_is_no_such_check(tmp_path):
+    file = configured(tmp_path, "{name: database, kind: tcp, address: '127.0.0.1:1'}")
+    done = runwatch("check", "databse", "-c", file)
+    assert (done.returncode, done.stderr) == (3, "runwatch: there is no check 'databse'; did you mean 'database'?\n")
+    assert runwatch("check", "--system", "nope", "-c", file).returncode == 3
+
+
+def test_a_first_configuration_is_good_and_is_never_overwritten(tmp_path):
+    assert runwatch("init", "--target", "http://127.0.0.1:1/", folder=tmp_path).returncode == 0
+    done = runwatch("validate", folder=tmp_path)
+    assert (done.returncode, "good: 1 checks" in done.stdout) == (0, True)
+    before = (tmp_path / "runwatch.yaml").read_text()
+    done = runwatch("init", folder=tmp_path)
+    assert (done.returncode, "there already" in done.stderr) == (1, True)
+    assert (tmp_path / "runwatch.yaml").read_text() == before
+
+
+def test_validate_says_everything_at_once_with_its_place(tmp_path):
+    file = tmp_path / "runwatch.yaml"
+    file.write_text("chekcs: []\nserver: {listen: '0.0.0.0:1'}\nroute: {receiver: nobody}\n")
+    done = runwatch("validate", "-c", str(file))
+    assert done.returncode == 1
+    assert f"{file}:1:1: chekcs: unknown key 'chekcs'; did you mean 'checks'?" in done.stdout
+    assert len(done.stdout.splitlines()) == 3
+    told = json.loads(runwatch("validate", "--json", "-c", str(file)).stdout)
+    assert (told["valid"], [problem["line"] for problem in told["problems"]]) == (False, [1, 2, 3])
+
+
+def test_without_a_configuration_it_says_where_it_looked(tmp_path):
+    done = runwatch("run", folder=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "runwatch init" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("alerts",), ("test-alert", "--receiver", "on-call")])
+def test_without_a_daemon_it_says_how_to_start_one(tmp_path, command):
+    done = runwatch(*command, "--url", "http://127.0.0.1:1", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot reach a daemon at http://127.0.0.1:1" in done.stderr and "runwatch run" in done.stderr
+    assert "is not an address" in runwatch(*command, "--url", "nonsense", folder=tmp_path).stderr
+
+
+async def test_alerts_shows_what_fires_and_asks_for_the_token(tmp_path):
+    token = "a-token-of-some-length"
+    text = f"""
+defaults: {{interval: 300ms, timeout: 200ms, retries: 0}}
+server: {{auth: {{tokens: ["{token}"]}}}}
+checks:
+  - {{name: gone, kind: tcp, address: "127.0.0.1:1"}}
+"""
+    async with Daemon(tmp_path, text) as daemon:
+        await daemon.logged("alert fires")
+        done = runwatch("alerts", "--url", daemon.url, "--token", token)
+        assert (done.returncode, "GoneFailed" in done.stdout, "nobody" in done.stdout) == (0, True, True)
+        assert json.loads(runwatch("alerts", "--json", "--url", daemon.url, RUNWATCH_TOKEN=token).stdout)
+        done = runwatch("alerts", "--url", daemon.url)
+        assert (done.returncode, "a token is needed" in done.stderr) == (1, True)
+
+
+async def test_the_page_shows_every_check_and_escapes_what_targets_say(tmp_path):
+    async with Inbox() as inbox:
+        text = f"""
+defaults: {{interval: 300ms, timeout: 200ms, retries: 0}}
+checks:
+  - name: hostile
+    kind: http
+    url: "{inbox.url}/messages"
+    expect: {{json: {{"[0]": "<script>alert(1)</script>"}}}}
+"""
+        async with Daemon(tmp_path, text) as daemon:
+            await daemon.logged("alert fires")
+            status, page = await daemon.get("/")
+            assert (status, "hostile" in page, "HostileFailed" in page) == (200, True, True)
+            assert "<script" not in page
+            assert "&lt;script&gt;" in page
+
+
+def test_output_into_a_pipe_that_closes_is_no_error(tmp_path):
+    done = subprocess.run(
+        f"{sys.executable} -m monitor schema | head -c 10",
+        shell=True,
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.stdout, done.stderr) == ('{\n  "$sche', "")
+
+
+def test_help_imports_nothing_but_the_standard_library():
+    program = "import sys; sys.argv[0] = 'runwatch'\ntry:\n from monitor.cli import main; main(['--help'])\n"
+    program += "except SystemExit: pass\nprint(sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=HOME, capture_output=True, text=True, timeout=30)
+    loaded = set(eval(done.stdout.splitlines()[-1]))
+    assert not loaded & {"aiohttp", "pydantic", "structlog", "yaml", "asyncio"}
