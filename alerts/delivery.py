@@ -1,4 +1,4 @@
-"""The outbox's consumer: one attempt at a time for each thread, back-off, pace and fallback, until it is accepted."""
+"""The outbox's consumer: one attempt at a time for each queue, back-off, pace and fallback, until it is accepted."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Pacer:
 
 
 class Delivery:
-    """Delivers parcels: within a thread in order, so that no resolve overtakes its page; threads side by side.
+    """Delivers parcels: within a queue in order, so that no resolve overtakes its page; queues side by side.
 
     `clock` gives steady Unix seconds; `build` makes a notifier of a destination; `write` makes changes durable, trying
     again by itself; `fall_over` is asked once when a parcel can't be delivered for long; `report` hears of attempts.
@@ -83,7 +83,7 @@ class Delivery:
         self._write = write
         self._fall_over = fall_over
         self._report = report
-        self._threads: dict[str, deque[Parcel]] = {}
+        self._queues: dict[str, deque[Parcel]] = {}
         self._due: list[tuple[float, str]] = []
         self._busy: set[asyncio.Task[None]] = set()
         self._pacers: dict[str, Pacer] = {}
@@ -94,16 +94,16 @@ class Delivery:
     def submit(self, parcels: Iterable[Parcel]) -> None:
         """Take over parcels, oldest first."""
         for parcel in parcels:
-            queue = self._threads.setdefault(parcel.thread, deque())
+            queue = self._queues.setdefault(parcel.queue, deque())
             queue.append(parcel)
             if len(queue) == 1:
-                heapq.heappush(self._due, (parcel.next_at, parcel.thread))
+                heapq.heappush(self._due, (parcel.next_at, parcel.queue))
         self._wake.set()
 
     @property
     def pending(self) -> list[Parcel]:
-        """What is not delivered yet, by thread and order."""
-        return [parcel for queue in self._threads.values() for parcel in queue]
+        """What is not delivered yet, by queue and order."""
+        return [parcel for queue in self._queues.values() for parcel in queue]
 
     async def run(self) -> None:
         """Deliver until cancelled; then attempts in flight get their chance to end (see `finish`)."""
@@ -111,8 +111,8 @@ class Delivery:
             self._wake.clear()
             now = self._clock()
             while self._due and self._due[0][0] <= now and len(self._busy) < AT_ONCE:
-                _, thread = heapq.heappop(self._due)
-                self._start(thread, now)
+                _, name = heapq.heappop(self._due)
+                self._start(name, now)
             delay = self._due[0][0] - now if self._due and len(self._busy) < AT_ONCE else None
             try:
                 async with asyncio.timeout(None if delay is None else max(delay, 0.001)):
@@ -128,8 +128,8 @@ class Delivery:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _start(self, thread: str, now: float) -> None:
-        queue = self._threads.get(thread)
+    def _start(self, name: str, now: float) -> None:
+        queue = self._queues.get(name)
         if not queue:
             return
         parcel = queue[0]
@@ -146,7 +146,7 @@ class Delivery:
         self._wake.set()
 
     async def _turn(self, parcel: Parcel, now: float) -> None:
-        """One attempt at the head of a thread, and what follows from it."""
+        """One attempt at the head of a queue, and what follows from it."""
         try:
             notifier = self._notifier(parcel)
         except Exception as why:  # the second of the two named places: a destination that can't be built loses no page
@@ -208,16 +208,16 @@ class Delivery:
 
     def _later(self, parcel: Parcel, at: float) -> None:
         parcel.next_at = at
-        heapq.heappush(self._due, (at, parcel.thread))
+        heapq.heappush(self._due, (at, parcel.queue))
         self._wake.set()
 
     def _next(self, parcel: Parcel) -> None:
-        queue = self._threads[parcel.thread]
+        queue = self._queues[parcel.queue]
         queue.popleft()
         if queue:
             self._later(queue[0], max(queue[0].next_at, self._clock()))
         else:
-            del self._threads[parcel.thread]
+            del self._queues[parcel.queue]
 
     def _notifier(self, parcel: Parcel) -> Notifier:
         key = repr(parcel.destination)

@@ -31,9 +31,8 @@ class _Audience:
 class Engine:
     """All that was told, on top of all that is judged. `decide` does no I/O; the caller makes the changes durable."""
 
-    def __init__(self, plan: Plan, kept: Kept | None = None) -> None:
-        kept = kept or Kept()
-        self.judging = Judging(plan, kept.alerts)
+    def __init__(self, plan: Plan, kept: Kept, now: float) -> None:
+        self.judging = Judging(plan, kept.alerts, now)
         self.tellings: dict[str, Telling] = {telling.key: telling for telling in kept.tellings}
         self.asks: set[str] = set()
         self.next_at: float | None = None
@@ -199,7 +198,7 @@ class Engine:
             alerts=copies,
             external_url=self.plan.external_url,
         )
-        parcel = Parcel(uuid.uuid4().hex, telling.thread, telling.destination, note, now, next_at=now)
+        parcel = Parcel(uuid.uuid4().hex, telling.key, telling.thread, telling.destination, note, now, next_at=now)
         self.changes.parcels[parcel.id] = parcel
 
     def impact(self, alert: Alert) -> list[str]:

@@ -32,7 +32,7 @@ class Judging:
     caller empties them.
     """
 
-    def __init__(self, plan: Plan, alerts: Iterable[Alert] = ()) -> None:
+    def __init__(self, plan: Plan, alerts: Iterable[Alert], now: float) -> None:
         self.plan = plan
         self.alerts: dict[str, Alert] = {alert.fingerprint: alert for alert in alerts}
         self.changed: dict[str, Alert | None] = {}
@@ -45,23 +45,24 @@ class Judging:
         self._judged: dict[str, float] = {}
         for alert in self.alerts.values():
             if alert.phase is not Phase.INACTIVE:
-                self._live.setdefault(alert.threshold_key, {})[self._slot_labels(alert)] = alert
-        self._adopt(plan)
+                self._live.setdefault(alert.threshold_key, {})[alert.measured] = alert
+        self._adopt(plan, now)
 
     def replan(self, plan: Plan, now: float) -> None:
         """Take over a new configuration; alerts whose threshold is gone end, and are told so."""
         self.plan = plan
-        self._adopt(plan)
+        self._adopt(plan, now)
         configured = {threshold.key for group in plan.thresholds.values() for threshold in group}
         for key in [key for key in self._live if key not in configured]:
             for alert in list(self._live[key].values()):
                 alert.sentence = "no longer watched: its threshold was taken out of the configuration"
                 self._end(alert, now, "its threshold is gone")
 
-    def _adopt(self, plan: Plan) -> None:
+    def _adopt(self, plan: Plan, now: float) -> None:
         causes = {key for keys in plan.ancestors.values() for key in keys}
         self._standings = {
-            key: replace(self._standings.get(key, Standing()), patience=plan.patience.get(key, 10.0)) for key in causes
+            key: replace(self._standings.get(key, Standing(now)), patience=plan.patience.get(key, 10.0))
+            for key in causes
         }
         before, self._windows, self._asked_of = (self._windows, self._asked_of), {}, {}
         for key, thresholds in plan.thresholds.items():
@@ -169,6 +170,7 @@ class Judging:
             annotations=self._meaning(threshold.check) | dict(threshold.annotations),
             runbook=threshold.runbook,
             target=named.get("instance", ""),
+            measured=labels,
         )
         before = self.alerts.get(alert.fingerprint)
         if before is not None:
@@ -205,21 +207,16 @@ class Judging:
         ]
         return [*result.evidence, *([("Measured", "\n".join(read))] if read else [])]
 
-    def _slot_labels(self, alert: Alert) -> Labels:
-        for threshold in self.plan.thresholds.get(alert.check, ()):
-            if threshold.key == alert.threshold_key:
-                known = {"alertname", "severity", *self.plan.labels.get(alert.check, {}), *threshold.labels}
-                return tuple(sorted((name, text) for name, text in alert.labels.items() if name not in known))
-        return ()
-
     def inject(self, threshold: Threshold, result: Result, now: float) -> None:
         """Judge a result by a threshold that no configuration holds: a test alert."""
         self._judge(threshold, result, None, now)
 
     def withheld(self, alert: Alert, alarmed: set[str], now: float) -> Withheld:
-        """Whether an alert is a symptom of something it depends on."""
+        """Whether an alert is a symptom of something it depends on, or is known from before a restart only."""
+        if alert.fingerprint not in self._judged:
+            return Withheld("known from before a restart: asking again", (alert.check,))
         ancestors = self.plan.ancestors.get(alert.check, ())
-        return withheld(alert, self._judged.get(alert.fingerprint, 0.0), ancestors, self._standings, alarmed, now)
+        return withheld(alert, self._judged[alert.fingerprint], ancestors, self._standings, alarmed, now)
 
     def alarmed(self) -> set[str]:
         """The checks that have an alert of their own, pending or firing."""

@@ -11,8 +11,12 @@ from alerts.vocabulary import Alert
 
 @dataclass(slots=True)
 class Standing:
-    """What is known of one check as a cause of others. Times are of probes' starts, in steady seconds; 0 for never."""
+    """What is known of one check as a cause of others. Times are of probes' starts, in steady seconds; 0 for never.
 
+    `since` is from when on it is watched here (the daemon's start): what was before, it can't have seen.
+    """
+
+    since: float = 0.0
     failed: bool = False
     asked_at: float = 0.0
     recovered_at: float = 0.0
@@ -58,7 +62,7 @@ def withheld(
         settled = standing.recovered_at + standing.patience
         if standing.recovered_at > judged_at and now < settled:
             return Withheld(f"{key} has just come back: asking again", (alert.check,), settled)
-        patience = alert.fired_at + standing.patience
+        patience = max(alert.fired_at, standing.since) + standing.patience
         if (standing.suspected or standing.asked_at < alert.since) and now < patience:
             wait.append(key)
             until = max(until, patience)

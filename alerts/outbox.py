@@ -12,9 +12,14 @@ from alerts.vocabulary import Alert, Notification, Phase, Runbook, Severity
 
 @dataclass(slots=True)
 class Parcel:
-    """A notification on its way to one destination. Times in steady Unix seconds."""
+    """A notification on its way to one destination. Times in steady Unix seconds.
+
+    `queue` names group and destination: parcels of one queue are delivered strictly in order, also when the alert has
+    ended and fires again. `thread` names one opening of the group: what its messages share.
+    """
 
     id: str
+    queue: str
     thread: str
     destination: dict[str, Any]
     note: Notification
@@ -95,6 +100,7 @@ def alert_from(data: dict[str, Any]) -> Alert:
             "phase": Phase(data["phase"]),
             "runbook": Runbook(**data["runbook"]),
             "evidence": [(title, text) for title, text in data["evidence"]],
+            "measured": tuple((name, text) for name, text in data["measured"]),
         }
     )
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
+from checks.base import Labels
+
 if TYPE_CHECKING:
     from alerts.thresholds import Condition
 
@@ -95,6 +97,8 @@ class Alert:
     withheld: str = ""
     """Why nobody has been told that it fires; empty when they have, or when it does not fire."""
     told: bool = False
+    measured: Labels = ()
+    """The labels of the measurement that is judged, among the labels of the alert."""
 
     @property
     def name(self) -> str:

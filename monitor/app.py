@@ -73,7 +73,7 @@ class App:
         self.history = History(path.with_suffix(".results" + path.suffix))
         self._stack.callback(self.history.close)
         kept = self.store.load()
-        self.engine = Engine(plan_of(config), kept)
+        self.engine = Engine(plan_of(config), kept, self.clock.now())
         self.engine.replan(self.engine.plan, self.clock.now())
         self.pager = Pager(self.engine, self.store, self.clock.now, self._ask)
         self.http = aiohttp.ClientSession(auto_decompress=True, trust_env=True)

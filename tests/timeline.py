@@ -80,7 +80,7 @@ class Timeline:
 
     def __init__(self, plan: Plan) -> None:
         self.now = START
-        self.engine = Engine(plan)
+        self.engine = Engine(plan, Kept(), START)
         self.told: list[Parcel] = []
         self.kept = Changes()
 
@@ -138,7 +138,7 @@ class Timeline:
             tellings=[telling for telling in self.kept.tellings.values() if telling is not None],
         )
         plan = self.engine.plan
-        self.engine = Engine(plan, kept)
+        self.engine = Engine(plan, kept, self.now)
         self.engine.replan(plan, self.now)
 
     def heard(self) -> list[str]:

@@ -43,7 +43,8 @@ class Desk:
     def send(self, *notes, thread: str = "t", path: str = "team") -> list[Parcel]:
         destination = {"kind": "webhook", "url": f"{self.inbox.url}/hook/{path}"}
         parcels = [
-            Parcel(f"{thread}{number}", thread, destination, one, self.now()) for number, one in enumerate(notes)
+            Parcel(f"{thread}{number}", thread, thread, destination, one, self.now())
+            for number, one in enumerate(notes)
         ]
         self.delivery.submit(parcels)
         return parcels
@@ -109,6 +110,19 @@ async def test_no_resolve_overtakes_its_page(desk):
     assert accepted == ["firing", "resolved"]
 
 
+async def test_an_alert_that_ends_and_fires_again_meanwhile_is_told_in_that_order(desk):
+    desk.inbox.fault(Fault("/hook", 500, times=1))
+    parcels = desk.send(note(), resolved(), note())
+    for number, parcel in enumerate(parcels):
+        parcel.thread = f"opening {number // 2}"
+    for count in (1, 2, 3):
+        await desk.until(count)
+        desk.skip(120)
+    await desk.until(4)
+    accepted = [message.body["status"] for message in desk.inbox.messages if message.status == 200]
+    assert accepted == ["firing", "resolved", "firing"]
+
+
 async def test_one_bad_destination_holds_up_nobody_else(desk):
     desk.inbox.fault(Fault("/hook/bad", hang=True))
     desk.send(note(), thread="bad", path="bad")
@@ -166,7 +180,7 @@ async def test_a_receiver_gone_for_an_hour_gets_everything_in_order(desk):
 
 
 async def test_a_destination_that_can_not_be_built_is_dead_not_stuck(desk):
-    desk.delivery.submit([Parcel("x", "x", {"kind": "webhook"}, note(), desk.now())])
+    desk.delivery.submit([Parcel("x", "x", "x", {"kind": "webhook"}, note(), desk.now())])
     assert await desk.until(1) == ["dead"]
     assert "cannot use this destination" in desk.attempts[0].why
 

@@ -3,7 +3,7 @@
 from alerts.routing import Matcher, Route
 from alerts.vocabulary import Phase, Severity
 from alerts.wording import summary
-from checks.base import Outcome
+from checks.base import Outcome, Result
 from tests.timeline import Timeline, plan, receiver, threshold
 
 
@@ -169,6 +169,38 @@ def test_a_restart_pages_nobody_again_and_still_owes_the_resolve():
     line.restart()
     line.at(30).ok("shop/a")
     assert line.heard() == ["30 team resolved: ADown"]
+
+
+def test_a_restart_tells_no_symptom_before_its_cause_was_asked():
+    line = Timeline(plan(threshold("shop/db"), threshold("shop/web"), depends_on={"shop/web": ["shop/db"]}))
+    line.fail("shop/db")
+    line.at(1).fail("shop/web")
+    assert line.heard() == ["0 team first: DbDown"]
+    line.at(600)
+    line.restart()
+    line.at(600.1)
+    line.fail("shop/web")
+    line.at(600.5).fail("shop/db")
+    line.at(700)
+    assert line.heard() == []
+    line.at(701).ok("shop/db")
+    line.at(702).ok("shop/web")
+    assert line.heard() == ["701 team resolved: DbDown"]
+
+
+def test_a_restart_keeps_apart_the_alerts_of_one_threshold():
+    line = Timeline(plan(threshold("shop/queue", "depth > 100")))
+    mail, bills = (("queue", "mail"),), (("queue", "bills"),)
+    line.engine.judging.observe(
+        "shop/queue",
+        Result(Outcome.OK, line.now, 0.1, measurements=[("depth", 500.0, mail), ("depth", 700.0, bills)]),
+        line.now,
+    )
+    line.decide()
+    assert line.heard() == ["0 team first: QueueDown+QueueDown"]
+    line.restart()
+    line.at(30).probe("shop/queue", labels=mail, depth=500)
+    assert [dict(alert.measured)["queue"] for alert in line.engine.judging.live()] == ["mail"]
 
 
 def test_a_pending_alert_goes_on_counting_over_a_restart():

@@ -19,7 +19,7 @@ def telling() -> Telling:
 
 
 def parcel(name: str = "p", created: float = 1.0) -> Parcel:
-    return Parcel(name, "t", {"kind": "webhook", "config": {"url": "http://h/"}}, note(), created, attempts=2)
+    return Parcel(name, "k", "t", {"kind": "webhook", "config": {"url": "http://h/"}}, note(), created, attempts=2)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def path(tmp_path):
 
 async def test_everything_comes_back_as_it_was(path):
     store = SqliteStore(path)
-    one = alert(sentence="naïve 🔥 \x00")
+    one = alert(sentence="naïve 🔥 \x00", measured=(("queue", "mail"),))
     await store.write(
         Changes(
             alerts={one.fingerprint: one},
