@@ -1,10 +1,11 @@
-"""One probe's deadline: a single timer for all its waits, which names the step that was waited for."""
+"""One probe's deadline: a single alarm for all its waits, which names the step that was waited for."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+from checks.wire.alarms import alarms
 from checks.wire.fault import WireError
 from checks.wire.ready import ready
 
@@ -13,13 +14,13 @@ HAIR = 0.02
 
 
 class Patience:
-    """Waits on behalf of one probe until `seconds` after its construction; a context manager that drops its timer.
+    """Waits on behalf of one probe until `seconds` after its construction; a context manager that drops its deadline.
 
     Say `doing(step, reason, sentence, ours)` before a step: a wait that outlasts the deadline raises that WireError,
     with "within … s" added.
     """
 
-    __slots__ = ("_expired", "_timer", "_waiter", "loop", "ours", "ready", "reason", "seconds", "sentence", "step")
+    __slots__ = ("_alarm", "_expired", "_waiter", "loop", "ours", "ready", "reason", "seconds", "sentence", "step")
 
     def __init__(self, seconds: float) -> None:
         self.loop = asyncio.get_running_loop()
@@ -28,7 +29,7 @@ class Patience:
         self.doing("connect", "connect_timeout", "no answer")
         self._waiter: asyncio.Future[Any] | None = None
         self._expired = False
-        self._timer = self.loop.call_later(seconds - min(HAIR, seconds * 0.1), self._expire)
+        self._alarm = alarms(self.loop).set(self.loop, seconds - min(HAIR, seconds * 0.1), self._expire)
 
     def doing(self, step: str, reason: str, sentence: str, ours: bool = False) -> None:
         """Name what the next waits are for."""
@@ -55,8 +56,8 @@ class Patience:
             raise self.timeout()
 
     def close(self) -> None:
-        """Drop the timer."""
-        self._timer.cancel()
+        """Drop the deadline."""
+        self._alarm.off()
 
     def _expire(self) -> None:
         self._expired = True

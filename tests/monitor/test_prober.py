@@ -118,3 +118,22 @@ def test_one_probe_of_a_check_at_a_time_and_none_is_left_behind():
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(main())
+
+
+def test_a_cancellation_from_outside_is_no_timeout():
+    async def main():
+        prober = Prober(
+            asyncio.get_running_loop().time,
+            lambda check, result: None,
+            lambda key: None,
+            lambda check: None,
+            lambda late: None,
+        )
+        check = Scripted(name="c", system="s", script=("hang",), timeout="5s", retries=0)
+        task = asyncio.create_task(prober.ask(check))
+        # Cancelled in the very turn in which the deadline comes.
+        asyncio.get_running_loop().call_later(5.0, task.cancel)
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    run(main())
