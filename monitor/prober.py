@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -116,7 +117,9 @@ class Prober:
             # The loop stood still past the deadline: the answer may have been there all the time.
             outcome, reason = Outcome.ERROR, Reason.INTERNAL
             sentence = f"runwatch was busy for {show_duration(elapsed - check.timeout)} past the deadline: unknown"
-        result = Result(outcome, at, elapsed if run.took is None else run.took, reason, sentence)
+        # uvloop's clock counts whole milliseconds: too coarse for what a target took.
+        took = time.monotonic() - run.started if run.took is None else run.took
+        result = Result(outcome, at, took, reason, sentence)
         result.measurements, result.evidence, result.clock = run.measurements, run.evidences, run.clock
         return result if outcome is Outcome.OK and not run.evidences else _clean(check, result)
 
