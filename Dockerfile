@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The daemon without the demo's servers. Build: docker build -t runwatch . ; run: see docs/deploying.md
+# The daemon without the demo's servers. Build: docker build -t runwatch . ; run: docs/operating.md
 ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build
@@ -15,7 +15,9 @@ RUN /opt/runwatch/bin/pip install --no-cache-dir --disable-pip-version-check --n
     && /opt/runwatch/bin/pip uninstall --yes pip
 
 FROM ${BASE}
-RUN useradd --system --uid 10001 --home-dir /var/lib/runwatch --create-home runwatch
+RUN echo 'runwatch:x:10001:10001:runwatch:/var/lib/runwatch:/usr/sbin/nologin' >> /etc/passwd \
+    && echo 'runwatch:x:10001:' >> /etc/group \
+    && install -d -m 0700 -o 10001 -g 10001 /var/lib/runwatch
 COPY --from=build /opt/runwatch /opt/runwatch
 ENV PATH=/opt/runwatch/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -26,7 +28,9 @@ WORKDIR /var/lib/runwatch
 VOLUME /var/lib/runwatch
 EXPOSE 9876
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import sys, urllib.request as r; sys.exit(r.urlopen('http://127.0.0.1:9876/-/healthy', timeout=4).status != 200)"]
+# Asks at the port of RUNWATCH_LISTEN, else at 9876.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 CMD ["python", "-c", "\
+import os, sys, urllib.request as r; port = os.environ.get('RUNWATCH_LISTEN', ':9876').rpartition(':')[2]; \
+sys.exit(r.urlopen(f'http://127.0.0.1:{port}/-/healthy', timeout=4).status != 200)"]
 ENTRYPOINT ["runwatch"]
 CMD ["run"]
