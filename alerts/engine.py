@@ -94,31 +94,37 @@ class Engine:
         audiences: dict[str, _Audience] = {}
         alarmed = self.judging.alarmed()
         for alert in list(self.judging.live()):
-            if alert.phase is not Phase.FIRING or not self._may_be_told(alert, alarmed, now):
+            if alert.phase is not Phase.FIRING:
                 continue
-            for route in self._routes_of(alert):
-                receiver = self.plan.receivers.get(route.receiver)
-                if receiver is None or not receiver.notifiers:
-                    alert.withheld = f"receiver {route.receiver} has no notifier"
-                    continue
-                labels = group_labels(route, alert.labels)
-                group_key = f"{route.receiver}:{_flat(labels)}"
-                if group_key not in audiences:
-                    audiences[group_key] = _Audience(route, self._aimed_part(alert, receiver), labels)
-                audiences[group_key].firing[alert.fingerprint] = alert
+            why = "" if alert.told else self._withheld(alert, alarmed, now)
+            why = why or self._gather(alert, audiences)
+            if why != alert.withheld and not alert.told:
+                alert.withheld = why
+                self.judging.changed[alert.fingerprint] = alert
         return audiences
 
-    def _may_be_told(self, alert: Alert, alarmed: set[str], now: float) -> bool:
-        if alert.told:
-            return True
+    def _withheld(self, alert: Alert, alarmed: set[str], now: float) -> str:
         held = self.judging.withheld(alert, alarmed, now)
-        if held.why != alert.withheld:
-            alert.withheld = held.why
-            self.judging.changed[alert.fingerprint] = alert
         self.asks.update(held.ask)
         if held.until is not None:
             self._ask_again(held.until)
-        return not held.why
+        return held.why
+
+    def _gather(self, alert: Alert, audiences: dict[str, _Audience]) -> str:
+        """Put an alert where its routes lead; why nobody is there to hear of it, if so."""
+        why, found = "no route leads anywhere: nobody is configured to be told", False
+        for route in self._routes_of(alert):
+            receiver = self.plan.receivers.get(route.receiver)
+            if receiver is None or not receiver.notifiers:
+                why = f"receiver {route.receiver} has no notifier"
+                continue
+            labels = group_labels(route, alert.labels)
+            group_key = f"{route.receiver}:{_flat(labels)}"
+            if group_key not in audiences:
+                audiences[group_key] = _Audience(route, self._aimed_part(alert, receiver), labels)
+            audiences[group_key].firing[alert.fingerprint] = alert
+            found = True
+        return "" if found else why
 
     def _routes_of(self, alert: Alert) -> list[Route]:
         mark = alert.fingerprint
@@ -126,8 +132,6 @@ class Engine:
             return [Route(self._aimed[mark][0], group_by=None, repeat_interval=86400.0)]
         if mark not in self._routes:
             self._routes[mark] = match(self.plan.route, alert.labels) if self.plan.route else []
-            if not self._routes[mark]:
-                alert.withheld = "no route leads anywhere: nobody is configured to be told"
         return self._routes[mark]
 
     def _aimed_part(self, alert: Alert, receiver: Receiver) -> Receiver:
@@ -203,10 +207,10 @@ class Engine:
 
     def impact(self, alert: Alert) -> list[str]:
         """What can't succeed while this fires, near and far; those that fail already say so."""
-        if alert.phase is not Phase.FIRING:
+        dependents = self.plan.dependents.get(alert.check, ())
+        if not dependents or alert.phase is not Phase.FIRING:
             return []
         failing = self.judging.alarmed()
-        dependents = self.plan.dependents.get(alert.check, ())
         return [f"{key} (failing)" if key in failing else key for key in dependents]
 
     def fall_over(self, parcel: Parcel, now: float) -> None:

@@ -273,7 +273,11 @@ def test_without_a_receiver_an_alert_says_that_nobody_is_told():
     line.fail("shop/a")
     [alert] = line.engine.judging.live()
     assert (alert.phase, alert.told) == (Phase.FIRING, False)
-    assert "nowhere" in alert.withheld
+    assert alert.withheld == "receiver nowhere has no notifier"
+    line.kept.alerts.clear()
+    line.at(30).fail("shop/a")
+    assert alert.withheld == "receiver nowhere has no notifier"
+    assert not line.kept.alerts, "written again though nothing changed"
 
 
 def test_nothing_is_remembered_of_alerts_that_everybody_knows_to_be_over():
