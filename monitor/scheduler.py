@@ -19,7 +19,7 @@ AT_ONCE = 32
 FIRST_SPREAD = 2.0
 """Seconds within which a new check is first asked, or its interval where that is shorter."""
 
-GRID = 0.004
+GRID = 0.008
 """Seconds between the moments at which checks can be due."""
 
 EARLY = 0.001
