@@ -1,13 +1,13 @@
-"""Tries the YAML on a page: an example must be good, one under `<!-- refused: … -->` must be refused with that sentence."""
+"""Tries the YAML on a page: it must be good, or under `<!-- refused: … -->` be refused with that sentence."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from docs.markdown import Block, Page
+from docs.markdown import Page
 from monitor.config import ConfigError, load
 
 RECEIVERS = """\
@@ -26,7 +26,7 @@ VALUES = {
 _SLOT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-[^}]*)?\}")
 _SECRET_FILE = re.compile(r"\$\{file:/run/secrets/([^}]*)\}")
 _ANCHOR = re.compile(r'runbook: "#([^"]+)"')
-_INLINE_KIND = re.compile(r"^plugins: \[([^\]]+)\]", re.MULTILINE)
+_PLUGINS = re.compile(r"^plugins: \[([^\]]+)\]", re.MULTILINE)
 
 
 def problems(page: Page) -> Iterator[tuple[int, str]]:
@@ -34,7 +34,7 @@ def problems(page: Page) -> Iterator[tuple[int, str]]:
     for block in page.blocks:
         if block.language != "yaml" or block.note == "not runwatch's":
             continue
-        found = refusal(block)
+        found = refusal(block.text, files(page))
         wanted = block.note.removeprefix("refused: ") if block.note.startswith("refused: ") else ""
         if wanted and wanted not in found:
             yield block.line, f"this should be refused with {wanted!r}, but: {found or 'it is good'}"
@@ -42,13 +42,18 @@ def problems(page: Page) -> Iterator[tuple[int, str]]:
             yield block.line, f"this example is not good: {found}"
 
 
-def refusal(block: Block) -> str:
-    """What is wrong with an example; empty where nothing is."""
+def files(page: Page) -> dict[str, str]:
+    """The files that the page shows under `<!-- file: NAME -->`, for its examples to use."""
+    return {block.note.removeprefix("file: "): block.text for block in page.blocks if block.note.startswith("file: ")}
+
+
+def refusal(text: str, beside: Mapping[str, str]) -> str:
+    """What is wrong with an example among the files `beside` it; empty where nothing is."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        _surround(folder, block.text)
+        _surround(folder, text, beside)
         try:
-            load(folder / "config", environment(block.text))
+            load(folder / "config", environment(text))
         except ConfigError as why:
             return str(why).replace(f"{folder}/config/", "")
     return ""
@@ -59,7 +64,7 @@ def environment(text: str) -> dict[str, str]:
     return {name: VALUES.get(name, f"https://example.com/{name.lower()}") for name in _SLOT.findall(text)}
 
 
-def _surround(folder: Path, text: str) -> None:
+def _surround(folder: Path, text: str, beside: Mapping[str, str]) -> None:
     """Put the example into a folder with all that it refers to."""
     config = folder / "config"
     config.mkdir()
@@ -69,7 +74,10 @@ def _surround(folder: Path, text: str) -> None:
     (config / "example.yaml").write_text(text, encoding="utf-8")
     headings = [f"## {anchor.replace('-', ' ')}\n\n1. Do this.\n" for anchor in _ANCHOR.findall(text)]
     (config / "playbooks.md").write_text("# Playbooks\n\n" + "\n".join(headings), encoding="utf-8")
-    for found in _INLINE_KIND.findall(text):
+    for found in _PLUGINS.findall(text):
         (config / found).mkdir()
+    for file, content in beside.items():
+        if (config / file).parent.is_dir():
+            (config / file).write_text(content, encoding="utf-8")
     if not re.search(r"^receivers:", text, re.MULTILINE):
         (config / "receivers.yaml").write_text(RECEIVERS, encoding="utf-8")

@@ -56,7 +56,9 @@ def stale() -> list[str]:
     found = []
     for path, text in _pages().items():
         there = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
-        lines = difflib.unified_diff(there.splitlines(), filled(text).splitlines(), str(path), "from the code", lineterm="")
+        lines = difflib.unified_diff(
+            there.splitlines(), filled(text).splitlines(), str(path), "from the code", lineterm=""
+        )
         difference = "\n".join(lines)
         if difference:
             found.append(f"{difference}\n{path} is out of date; run `make docs`")

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
-from checks.base import Check
+from prometheus_client.metrics_core import Metric
+
 from checks.units import BYTES, SECONDS, show_duration
 from docs.markdown import table
 from monitor import series
 from monitor.cli import parser
 from monitor.config.schema import schema
+from monitor.config.systems import KEYS as SYSTEM_KEYS
 from monitor.kinds_doc import Document, Key, document, documents
 from monitor.metrics import Metrics
 
 KINDS = "docs/kinds"
+PER_CHECK = (series.UP, series.LAST, series.RUNS, series.FAILURES)
+
+OTHERWISE = {
+    "name": "By which routes call it.",
+    "route": "Who is told; see below.",
+    "routes": "The nodes below this one.",
+    "respond_within": "How soon each severity wants an answer.",
+    "defaults": "For checks that don't say their own.",
+}
+"""Keys whose declaration leaves the meaning to the reader."""
 
 
 def block(name: str) -> str:
@@ -35,26 +48,33 @@ def _described(one: Document) -> str:
         raise ValueError(f"cannot describe the kind {one.kind!r}: {one.trouble}")
     parts = [one.summary, "### Keys" if one.sort == "check" else f"### Keys of `{one.kind}_configs`"]
     parts.append(_keys(one.keys) if one.keys else "None of its own.")
-    page = "../configuration.md#keys-of-every-check" if one.sort == "check" else "../notifiers.md#keys-of-every-notifier"
-    parts.append(f"Besides, it has the [keys of every {one.sort}]({page}).")
+    there = "configuration.md" if one.sort == "check" else "notifiers.md"
+    parts.append(f"Besides, it has the [keys of every {one.sort}](../{there}#keys-of-every-{one.sort}).")
     if one.sort == "check":
         parts += ["### Measurements", _measurements(one)]
     if one.up:
-        parts.append(f"`{one.up}` is 1 while the target is reached and is as expected, else 0.")
+        parts.append(
+            f"`{one.up}` is 1 while the target is reached and is as expected, 0 if not, NaN where it can't be told."
+        )
     return "\n\n".join(parts)
 
 
 def _measurements(one: Document) -> str:
     rows = [
         (
-            f"`{reading.name}`" + (" by " + ", ".join(f"`{label}`" for label in reading.labels) if reading.labels else ""),
+            f"`{reading.name}`"
+            + (" by " + ", ".join(f"`{label}`" for label in reading.labels) if reading.labels else ""),
             reading.unit.replace("_", " "),
             reading.help,
-            ", ".join(f"`{metric}`" for metric in reading.metrics),
+            _code(reading.metrics),
         )
         for reading in one.measurements
     ]
     return table(("Measurement", "Unit", "Meaning", "In /metrics"), rows)
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _keys(keys: Iterable[Key]) -> str:
@@ -80,13 +100,14 @@ def _overview(sort: str) -> str:
 def _section(name: str) -> str:
     """The keys of one part of the configuration."""
     whole = schema()
-    part: dict[str, Any] = whole if name == "top" else whole["properties"].get(name) or whole["$defs"][name]
-    part = whole["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+    part: dict[str, Any] = whole if name == "top" else whole["$defs"].get(name) or whole["properties"][name]
     required = part.get("required", [])
     rows = []
     for key, held in part["properties"].items():
+        if name == "top" and key in SYSTEM_KEYS:
+            continue
         default = "required" if key in required else _default(held)
-        rows.append((f"`{key}`", default, held.get("description", "") or _elsewhere(held)))
+        rows.append((f"`{key}`", default, held.get("description", "") or OTHERWISE.get(key) or _elsewhere(held)))
     return table(("Key", "Default", "Meaning"), rows)
 
 
@@ -105,7 +126,7 @@ def _elsewhere(held: dict[str, Any]) -> str:
     if name.startswith("notifier_"):
         kind = name.removeprefix("notifier_")
         return f"A list; see [{kind}](kinds/{kind}.md)."
-    return {"route": "See below.", "": ""}.get(name, "A list; see below.")
+    return "A list; see below." if name else ""
 
 
 def _commands(argument: str) -> str:
@@ -142,10 +163,13 @@ def _own_metrics(argument: str) -> str:
     del argument
     rows = []
     for family in Metrics().registry.collect():
-        labels = sorted({label for label in _labels_of(family.name)})
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        rows.append((f"`{name}`", family.type, ", ".join(f"`{label}`" for label in labels), family.documentation))
+        labels = sorted(_labels_of(family.name))
+        rows.append((f"`{_shown(family)}`", family.type, _code(labels), family.documentation))
     return table(("Metric", "Type", "Labels", "Meaning"), rows)
+
+
+def _shown(family: Metric) -> str:
+    return f"{family.name}_total" if family.type == "counter" else family.name
 
 
 def _labels_of(name: str) -> Iterable[str]:
@@ -157,8 +181,8 @@ def _labels_of(name: str) -> Iterable[str]:
 def _check_metrics(argument: str) -> str:
     del argument
     rows = []
-    for one in (series.UP, series.LAST, series.RUNS, series.FAILURES):
-        labels = ", ".join(f"`{label}`" for label in one.labels)
+    for one in PER_CHECK:
+        labels = _code(one.labels)
         rows.append((f"`runwatch_check_{one.name}`", "counter" if one.counter else "gauge", labels, one.help))
     return table(("Metric", "Type", "More labels", "Meaning"), rows)
 
@@ -168,8 +192,8 @@ def _kind_metrics(argument: str) -> str:
     parts = []
     for one in documents():
         if one.sort == "check":
-            names = [f"`{name}`" for reading in one.measurements for name in reading.metrics] + [f"`{one.up}`"] * bool(one.up)
-            parts.append((f"[{one.kind}](kinds/{one.kind}.md)", ", ".join(names)))
+            names = [name for reading in one.measurements for name in reading.metrics]
+            parts.append((f"[{one.kind}](kinds/{one.kind}.md)", _code([*names, one.up] if one.up else names)))
     return table(("Kind", "Metrics"), parts)
 
 
@@ -198,26 +222,25 @@ PARTS: dict[str, Callable[[str], str]] = {
 }
 
 
-def metric_names() -> set[str]:
+@cache
+def metric_names() -> frozenset[str]:
     """Every family that /metrics can show."""
-    own = {f"{family.name}_total" if family.type == "counter" else family.name for family in Metrics().registry.collect()}
-    checks = {f"runwatch_check_{one.name}" for one in (series.UP, series.LAST, series.RUNS, series.FAILURES)}
-    kinds = {name for one in documents() for reading in one.measurements for name in (*reading.metrics, one.up) if name}
-    return own | checks | kinds | {"ALERTS", "ALERTS_FOR_STATE"}
+    own = {_shown(family) for family in Metrics().registry.collect()}
+    checks = {f"runwatch_check_{one.name}" for one in PER_CHECK}
+    kinds = {name for one in documents() for reading in one.measurements for name in (*reading.metrics, one.up)}
+    return frozenset((own | checks | kinds | {"ALERTS", "ALERTS_FOR_STATE"}) - {""})
 
 
-def key_names() -> set[str]:
+@cache
+def key_names() -> frozenset[str]:
     """Every key that a configuration can hold, without what stands above it."""
     found: set[str] = set()
 
     def visit(value: Any) -> None:
         if isinstance(value, dict):
             found.update(value.get("properties", {}))
-            for item in value.values():
-                visit(item)
-        elif isinstance(value, list):
-            for item in value:
-                visit(item)
+        for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            visit(item)
 
     visit(schema())
-    return found | set(Check.model_fields)
+    return frozenset(found)

@@ -1,4 +1,4 @@
-"""What the source says of itself, read from its syntax: events of the log, routes, and the sentences that people see."""
+"""What the source says of itself, read from its syntax: events of the log, routes, sentences that people see."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class _Calls:
         if isinstance(told, ast.Subscript) and isinstance(told.value, ast.Name):
             words = known.get(told.value.id)
             if isinstance(words, ast.Dict):
-                return {text.value for text in words.values if isinstance(text, ast.Constant)}
+                return {str(text.value) for text in words.values if isinstance(text, ast.Constant)}
         if isinstance(told, ast.Constant):
-            return {told.value}
+            return {str(told.value)}
         raise ValueError(f"{self._file}:{told.lineno}: the name of an event that can't be read")
 
     def _fields(self, call: ast.Call, known: dict[str, ast.expr]) -> set[str]:
@@ -86,7 +86,7 @@ class _Calls:
             spread = known.get(keyword.value.id) if isinstance(keyword.value, ast.Name) else None
             if not isinstance(spread, ast.Dict):
                 raise ValueError(f"{self._file}:{call.lineno}: fields of an event that can't be read")
-            fields |= {key.value for key in spread.keys if isinstance(key, ast.Constant)}
+            fields |= {str(key.value) for key in spread.keys if isinstance(key, ast.Constant)}
         return fields
 
 
@@ -101,7 +101,7 @@ def routes() -> set[str]:
     """`GET /metrics` and so on: what the daemon answers."""
     tree = ast.parse((ROOT / "monitor/api/server.py").read_text(encoding="utf-8"))
     return {
-        f"{node.func.attr.upper()} {node.args[0].value}"
+        f"{node.func.attr.upper()} {node.args[0].value!s}"
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -117,5 +117,7 @@ def texts() -> str:
     """Every text in the source, one a line: what stands between the slots of an f-string is one each."""
     found = []
     for _, tree in modules():
-        found += [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        found += [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
     return "\n".join(found)

@@ -21,10 +21,12 @@ from monitor.demo.estate import PARTS
 
 MEASURED = "docs/figures.md"
 SHELL = ("sh", "console")
+NOT_METRICS = frozenset({"pg_monitor", "pg_hba"})
 
 _METRIC = re.compile(r"\b(?:runwatch|probe|pg|redis)_[a-z0-9_]+\b")
 _VARIABLE = re.compile(r"\bRUNWATCH_[A-Z_]+\b")
 _SUFFIX = re.compile(r"_(bucket|sum|count|created)$")
+_PAGE = re.compile(r"\bdocs/[\w./-]+\.md\b")
 _LINES_JOINED = re.compile(r"\\\n\s*")
 
 
@@ -35,7 +37,7 @@ def problems(pages: Iterable[Page]) -> list[str]:
     for page in pages:
         for rule in (_links, _commands, _tables, _names, examples.problems):
             found += [f"{page.path}:{line}: {sentence}" for line, sentence in rule(page)]
-    return found + list(_unsaid(pages))
+    return found + list(_unsaid(pages)) + list(_pages_named_elsewhere())
 
 
 Found = Iterator[tuple[int, str]]
@@ -46,12 +48,14 @@ def _links(page: Page) -> Found:
         if link.startswith(("http://", "https://")):
             continue
         name, _, anchor = link.partition("#")
-        file = (ROOT / page.path.parent / name).resolve() if name else ROOT / page.path
-        if not file.exists():
+        file = (ROOT / page.path.parent / name).resolve()
+        if name and not file.exists():
             if file != ROOT / MEASURED:
                 yield line, f"there is no file {link}"
-        elif anchor and anchor not in Page(file, file.read_text(encoding="utf-8")).anchors:
-            yield line, f"{name or page.path.name} has no section #{anchor}"
+        elif anchor:
+            there = Page(file, file.read_text(encoding="utf-8")) if name else page
+            if anchor not in there.anchors:
+                yield line, f"{there.path.name} has no section #{anchor}"
 
 
 def _commands(page: Page) -> Found:
@@ -61,14 +65,13 @@ def _commands(page: Page) -> Found:
                 if block.language == "sh" or line.startswith("$ "):
                     yield from ((number, sentence) for sentence in command_problems(line.removeprefix("$ ")))
     for number, span in page.spans:
-        if span.startswith(("runwatch ", "make ", "./", "python -m ")):
+        if span.startswith(("runwatch ", "make ", "./", "python -m ")) and "…" not in span:
             yield from ((number, sentence) for sentence in command_problems(span))
 
 
 def command_problems(line: str) -> Iterator[str]:
     """What is wrong with the commands of ours in a line of shell."""
     try:
-        words = list(shlex.shlex(line, posix=True, punctuation_chars="|&;<>()"))
         words = _split(line)
     except ValueError as why:
         yield f"{line!r} is no line of shell: {why}"
@@ -165,7 +168,7 @@ def _names(page: Page) -> Found:
     code = page.spans + [(block.line, block.text) for block in page.blocks if block.language != "python"]
     for line, text in code:
         for name in _METRIC.findall(text):
-            if {name, _SUFFIX.sub("", name)}.isdisjoint(metric_names()) and not name.endswith("_configs"):
+            if {name, _SUFFIX.sub("", name)}.isdisjoint(metric_names() | NOT_METRICS):
                 yield line, f"there is no metric {name!r}"
         for name in _VARIABLE.findall(text):
             if name not in variables():
@@ -188,3 +191,12 @@ def _unsaid(pages: Iterable[Page]) -> Iterator[str]:
         ("reason", {reason.value for reason in Reason}),
     ):
         yield from (f"no page has a row for the {title} {name!r}" for name in sorted(known - named(title)))
+
+
+def _pages_named_elsewhere() -> Iterator[str]:
+    """Pages that the code, the Makefile or the Dockerfile sends people to."""
+    files = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("Dockerfile", "Makefile")}
+    for name, text in (files | {"the code": texts()}).items():
+        for page in sorted(set(_PAGE.findall(text)) - {MEASURED}):
+            if not (ROOT / page).is_file():
+                yield f"{name}: there is no page {page}"
