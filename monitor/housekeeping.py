@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import structlog
 
+from alerts.outbox import NotKept
 from monitor.config import Watchdog
 
 if TYPE_CHECKING:
@@ -26,9 +27,12 @@ CALM_AFTER = 60.0
 WATCHDOG_TIMEOUT = 10.0
 
 
-async def run(app: App) -> None:
-    """Do all of it until cancelled."""
-    files = Files(app)
+def run(app: App) -> Coroutine[None, None, None]:
+    """Do all of it until cancelled; files that change after this call are noticed, even before it is awaited."""
+    return _run(app, Files(app))
+
+
+async def _run(app: App, files: Files) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(_pulse(app), name="pulse")
         group.create_task(_every(LOOK_AT_FILES, lambda: files.look(app)), name="files")
@@ -67,7 +71,10 @@ async def _pulse(app: App) -> None:
 
 async def _prune(app: App) -> None:
     await app.history.prune(app.clock.now())
-    await app.store.prune()
+    try:
+        await app.store.prune()
+    except NotKept as why:
+        log.warning("ledger not pruned", why=str(why))
 
 
 async def _watchdog(app: App) -> None:
