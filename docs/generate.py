@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problems = stale() + untrue()
         for problem in problems:
             sys.stderr.write(problem + "\n")
-        sys.stderr.write(f"docs: {len(problems)} problems\n" if problems else "docs: true\n")
+        sys.stderr.write(f"docs: {len(problems)} untrue\n" if problems else "docs: true\n")
         return 1 if problems else 0
     for path, text in _pages().items():
         new = filled(text)

@@ -7,16 +7,19 @@ import io
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.util import find_spec
 
+from alerts.thresholds import WhenError, parse
 from alerts.when_meaning import FUNCTIONS, OWN_WORDS
-from checks.base import Reason
+from checks.base import Measurement, Reason
 from docs import examples
 from docs.markdown import Page, Row, spans_of
 from docs.render import key_names, metric_names
 from docs.source import ROOT, events, routes, texts
 from monitor.cli import parser
 from monitor.config.build import OTHER_VARIABLES, PREFIX, SETTINGS
+from monitor.config.kinds import check_kinds
 from monitor.demo.estate import PARTS
 
 MEASURED = "docs/figures.md"
@@ -141,6 +144,8 @@ def _row_problems(row: Row) -> Iterator[str]:
             yield from (f"there is no word {word!r}" for word in named if word not in OWN_WORDS)
         case "reason":
             yield from (f"there is no reason {reason!r}" for reason in named if reason not in list(Reason))
+        case "rule":
+            yield from _rule_problems(row)
         case "it says":
             pieces = [piece.strip() for said in named for piece in said.split("…") if len(piece.strip()) > 3]
             yield from (f"nowhere does it say {piece!r}" for piece in pieces if piece not in texts())
@@ -156,6 +161,27 @@ def _event_problems(name: str, row: Row) -> Iterator[str]:
         yield f"the event {name!r} is logged at {', '.join(sorted(event.levels))}"
     if fields != event.fields:
         yield f"the event {name!r} has the fields {', '.join(sorted(event.fields))}"
+
+
+def _rule_problems(row: Row) -> Iterator[str]:
+    """A rule of `when` shows a condition that is good, and maybe one that is refused."""
+    for good, cell in zip((True, False), row.cells[1:], strict=True):
+        for text in spans_of(cell):
+            try:
+                parse(text, _measurements())
+            except WhenError as why:
+                if good:
+                    yield f"{text!r} is refused: {why}"
+            else:
+                if not good:
+                    yield f"{text!r} is not refused"
+
+
+@cache
+def _measurements() -> dict[str, Measurement]:
+    kinds = check_kinds()
+    loaded = [found for name in kinds.names() if not isinstance(found := kinds.load(name), str)]
+    return {one.name: one for kind in loaded for one in kind.measurements}
 
 
 def variables() -> set[str]:

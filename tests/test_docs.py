@@ -51,6 +51,11 @@ def test_pages_say_nothing_untrue() -> None:
         ("| Route | |\n| --- | --- |\n| `GET /metric` | |", "there is no route 'GET /metric'"),
         ("| Variable | |\n| --- | --- |\n| `RUNWATCH_PORT` | |", "there is no variable 'RUNWATCH_PORT'"),
         ("| Function | |\n| --- | --- |\n| `mean(x, 10m)` | |", "there is no function 'mean(x, 10m)'"),
+        ("| Rule | | |\n| --- | --- | --- |\n| x | `duration_seconds > 1MB` | |", "is refused: duration_seconds is in"),
+        (
+            "| Rule | | |\n| --- | --- | --- |\n| x | | `duration_seconds > 1s` |",
+            "'duration_seconds > 1s' is not refused",
+        ),
         ("| Word | |\n| --- | --- |\n| `broken` | |", "there is no word 'broken'"),
         ("| Reason | |\n| --- | --- |\n| `weather` | |", "there is no reason 'weather'"),
         ("| It says | |\n| --- | --- |\n| `the moon is … full` | |", "nowhere does it say 'the moon is'"),
