@@ -47,14 +47,15 @@ class Pager:
         while True:
             await self._wait()
             self._wake.clear()
-            began = time.perf_counter()
-            await self.step()
+            thought = await self.step()
             # With thousands of alerts a decision takes long: let probes have the loop for a while in between.
-            await asyncio.sleep((time.perf_counter() - began) * REST)
+            await asyncio.sleep(thought * REST)
 
-    async def step(self) -> None:
-        """One decision, whole: decided, durable, handed over."""
+    async def step(self) -> float:
+        """One decision, whole: decided, durable, handed over. Gives the seconds that deciding held the loop."""
+        began = time.perf_counter()
         changes = self.engine.decide(self._clock())
+        thought = time.perf_counter() - began
         asks, self.engine.asks = self.engine.asks, set()
         if asks:
             self._ask(asks)
@@ -62,6 +63,7 @@ class Pager:
             await self.write(changes)
         if self.delivery is not None and changes.parcels:
             self.delivery.submit([parcel for parcel in changes.parcels.values() if parcel is not None])
+        return thought
 
     async def write(self, changes: Changes) -> None:
         """Make changes durable together with all that is owed; what can't be written now is owed. Never raises."""

@@ -81,9 +81,10 @@ class Daemon:
                 for line in self.log:
                     if line["event"] == event and wanted(line):
                         return line
-                assert self._process is not None
-                if self._process.returncode is not None:
-                    raise AssertionError(f"it ended with {self._process.returncode}: {self.complaints}")
+                assert self._process is not None and self._process.stdout is not None
+                if self._process.returncode is not None or self._process.stdout.at_eof():
+                    await asyncio.gather(*self._readers)
+                    raise AssertionError(f"it ended before it said {event!r}: {self.complaints}")
                 await self._written.wait()
 
     async def get(self, path: str, method: str = "GET", **options: Any) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from monitor.app import App
 from monitor.commands.say import complain
 from monitor.config import ConfigError, find, load
 from monitor.logs import configure
-from monitor.store.sqlite import StoreUnusable
+from monitor.store.connection import StoreUnusable
 
 COLLECT_AFTER = (2_000, 5, 1_000)
 """Sizes of the garbage collector's generations: a walk through the middle one stalls the loop by 4 ms at 5,000 checks,

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from checks.base import Outcome, Result
-from monitor.store.sqlite import opened
+from monitor.store.connection import Connection
 
 FLUSH_EVERY = 0.25
 FLUSH_AT = 500
@@ -34,8 +34,8 @@ class History:
         self.path = path
         self.dropped = 0
         self.trouble = ""
-        self._connection = opened(path, _prepare)
-        self._ids = {key: number for number, key in self._connection.execute("SELECT id, key FROM checks")}
+        self._connection = Connection(path, _tune, _prepare)
+        self._ids = {key: number for number, key in self._connection.read("SELECT id, key FROM checks")}
         self._thread = ThreadPoolExecutor(1, "runwatch-history")
         self._rows: list[Row] = []
         self._names: list[tuple[int, str]] = []
@@ -87,23 +87,21 @@ class History:
                 self._timer = asyncio.get_running_loop().call_later(1.0, self._flush)
 
     def _write(self, rows: list[Row], names: list[tuple[int, str]]) -> None:
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany("INSERT OR IGNORE INTO checks VALUES (?, ?)", names)
-            self._connection.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?)", rows)
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR IGNORE INTO checks VALUES (?, ?)", names)
+            connection.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?)", rows)
+
+        self._connection.transaction(write)
 
     async def prune(self, now: float) -> None:
         """Forget results older than a day, a bounded number at a time."""
 
-        def delete() -> None:
-            with self._connection:
-                self._connection.execute(
-                    "DELETE FROM results WHERE rowid IN (SELECT rowid FROM results WHERE at < ? LIMIT 200000)",
-                    (now - KEPT_SECONDS,),
-                )
+        def delete(connection: sqlite3.Connection) -> None:
+            oldest = "SELECT rowid FROM results WHERE at < ? LIMIT 200000"
+            connection.execute(f"DELETE FROM results WHERE rowid IN ({oldest})", (now - KEPT_SECONDS,))
 
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, delete)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.transaction, delete)
         except sqlite3.Error as why:
             self.trouble = f"cannot prune {self.path}: {why}"
 
@@ -119,8 +117,10 @@ class History:
         self._connection.close()
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _tune(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
     connection.executescript(SCHEMA)

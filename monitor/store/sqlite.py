@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +16,7 @@ import orjson
 
 from alerts.outbox import Changes, Entry, Kept, NotKept, alert_from, parcel_from
 from alerts.telling import Telling
+from monitor.store.connection import Connection, StoreUnusable
 
 VERSION = 1
 LEDGER_KEPT = 50_000
@@ -34,10 +35,6 @@ CREATE INDEX IF NOT EXISTS ledger_by_time ON ledger (ended);
 """
 
 
-class StoreUnusable(Exception):
-    """The store can't be opened; the text names the file, the trouble and the way out."""
-
-
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
@@ -52,14 +49,14 @@ class SqliteStore:
         self.commit_seconds = 0.0
         self._lock = _lock(path)
         try:
-            self._connection = _open(path)
+            self._connection = Connection(path, _tune, _prepare)
         except BaseException:
             self._lock.close()
             raise
 
     def load(self) -> Kept:
         """Everything that was kept; blocks, so only before the loop runs."""
-        read = self._connection.execute
+        read = self._connection.read
         parcels = read("SELECT body FROM outbox ORDER BY created, id")
         return Kept(
             alerts=[alert_from(orjson.loads(body)) for (body,) in read("SELECT body FROM alerts")],
@@ -98,18 +95,20 @@ class SqliteStore:
 
     def _commit(self, batches: list[Rows]) -> None:
         started = time.perf_counter()
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
+
+        def write(connection: sqlite3.Connection) -> None:
             for rows in batches:
                 for statement, parameters in rows.items():
-                    self._connection.executemany(statement, parameters)
+                    connection.executemany(statement, parameters)
+
+        self._connection.transaction(write)
         self.commit_seconds = time.perf_counter() - started
 
     async def entries(self, most: int = 100) -> list[dict[str, Any]]:
         """The newest lines of the ledger, newest first."""
 
         def read() -> list[dict[str, Any]]:
-            found = self._connection.execute("SELECT body FROM ledger ORDER BY id DESC LIMIT ?", (most,))
+            found = self._connection.read("SELECT body FROM ledger ORDER BY id DESC LIMIT ?", most)
             return [orjson.loads(body) for (body,) in found]
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, read)
@@ -117,13 +116,14 @@ class SqliteStore:
     async def prune(self) -> None:
         """Forget the oldest lines of the ledger beyond what is kept."""
 
-        def delete() -> None:
-            with self._connection:
-                self._connection.execute(
-                    "DELETE FROM ledger WHERE id <= (SELECT coalesce(max(id), 0) FROM ledger) - ?", (LEDGER_KEPT,)
-                )
+        def delete(connection: sqlite3.Connection) -> None:
+            newest = "(SELECT coalesce(max(id), 0) FROM ledger)"
+            connection.execute(f"DELETE FROM ledger WHERE id <= {newest} - ?", (LEDGER_KEPT,))
 
-        await asyncio.get_running_loop().run_in_executor(self._thread, delete)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.transaction, delete)
+        except sqlite3.Error as why:
+            raise NotKept(f"cannot prune {self.path}: {why}") from None
 
     def close(self) -> None:
         """Finish what is being written, then let go of the file."""
@@ -185,31 +185,12 @@ def _lock(path: Path) -> IO[str]:
     return lock
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    return opened(path, _prepare)
-
-
-def opened(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
-    """A connection that only this user may read, for use from one other thread; StoreUnusable with a sentence."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    except (OSError, sqlite3.Error) as why:
-        raise StoreUnusable(f"cannot open {path}: {why}") from None
-    try:
-        prepare(connection)
-    except sqlite3.DatabaseError as why:
-        connection.close()
-        raise StoreUnusable(
-            f"{path} is damaged or is not runwatch's: {why}. Nothing was changed. "
-            f"Move it away to start afresh (open pages are then forgotten), or restore it from a backup"
-        ) from None
-    return connection
+def _tune(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
     [found] = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise sqlite3.DatabaseError(found)

@@ -139,7 +139,7 @@ async def test_cancelled_nothing_stays_open() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await ask(check(port, timeout="5s"))
-        assert open_files() == before
+        assert open_files() <= before
 
 
 def record(number: int, data: bytes) -> bytes:

@@ -9,8 +9,9 @@ import pytest
 from alerts.outbox import Changes, Entry, NotKept, Parcel
 from alerts.telling import Telling
 from checks.base import Outcome, Reason, Result
+from monitor.store.connection import StoreUnusable
 from monitor.store.history import KEPT_SECONDS, History
-from monitor.store.sqlite import SqliteStore, StoreUnusable
+from monitor.store.sqlite import SqliteStore
 from tests.alerts.notes import alert, note
 
 
@@ -73,6 +74,7 @@ async def test_what_can_not_be_written_is_said_and_nothing_of_it_is_there(path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     await store.write(Changes(parcels={"q": parcel("q")}))
+    await store.prune()
     kept = store.load()
     assert ([one.id for one in kept.parcels], kept.tellings) == (["q"], [])
     store.close()
