@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ from alerts.plan import Plan
 from alerts.thresholds import Judgement, Windows, judge
 from alerts.vocabulary import Alert, Phase, Threshold, ThresholdKey, fingerprint
 from checks.base import Labels, Outcome, Result
-from checks.units import show
+from checks.units import show, show_duration
 
 MOST_EVIDENCE_LINES = 24
 
@@ -43,6 +44,7 @@ class Judging:
         self._asked_of: dict[str, tuple[str, ...]] = {}
         self._standings: dict[str, Standing] = {}
         self._judged: dict[str, float] = {}
+        self._answered: dict[str, float] = {}
         for alert in self.alerts.values():
             if alert.phase is not Phase.INACTIVE:
                 self._live.setdefault(alert.threshold_key, {})[alert.measured] = alert
@@ -73,6 +75,8 @@ class Judging:
                 unchanged = before[1].get(key) == asked
                 self._windows[key] = before[0][key] if unchanged else windows
                 self._asked_of[key] = asked
+        answered, waiting = self._answered, _asking_for_silence(plan)
+        self._answered = {key: answered.get(key, now) for key in waiting}
         self.dirty = True
 
     def suspect(self, check: str) -> None:
@@ -92,15 +96,27 @@ class Judging:
                 standing.failed = result.outcome is Outcome.FAILED
             standing.asked_at = result.at
             standing.suspected = False
+        if check in self._answered:
+            self._answered[check] = now
         windows = self._windows.get(check)
         if windows is not None:
             windows.observe(result.at, result.outcome, result.measurements, result.took)
         for threshold in self.plan.thresholds.get(check, ()):
             self._judge(threshold, result, windows, now)
 
-    def _judge(self, threshold: Threshold, result: Result, windows: Windows | None, now: float) -> None:
+    def overdue(self, now: float) -> None:
+        """Judge the checks that have not answered for long, where a threshold asks for `stale`."""
+        for check, answered in self._answered.items():
+            if now - answered > self.plan.overdue.get(check, float("inf")):
+                silent = Result(Outcome.ERROR, answered, 0.0, None, f"no answer for {show_duration(now - answered)}")
+                for threshold in self.plan.thresholds.get(check, ()):
+                    self._judge(threshold, silent, self._windows.get(check), now, stale=True)
+
+    def _judge(
+        self, threshold: Threshold, result: Result, windows: Windows | None, now: float, stale: bool = False
+    ) -> None:
         live = self._live.get(threshold.key)
-        judgements = judge(threshold.when, result, windows, now)
+        judgements = judge(threshold.when, result, windows, now, stale)
         if live is None:
             for labels, judgement in judgements:
                 if judgement.breached:
@@ -108,7 +124,7 @@ class Judging:
             return
         easings: dict[Labels, Judgement] = {}
         if threshold.resolve_when is not None:
-            easings = dict(judge(threshold.resolve_when, result, windows, now))
+            easings = dict(judge(threshold.resolve_when, result, windows, now, stale))
         seen = set()
         for labels, judgement in judgements:
             seen.add(labels)
@@ -232,6 +248,14 @@ class Judging:
         del self.alerts[mark]
         self._judged.pop(mark, None)
         self.changed[mark] = None
+
+
+def _asking_for_silence(plan: Plan) -> set[str]:
+    return {
+        key
+        for key, thresholds in plan.thresholds.items()
+        if any(re.search(r"\bstale\b", threshold.when.text) for threshold in thresholds)
+    }
 
 
 def _eased(judgement: Judgement, easing: Judgement | None) -> Judgement:

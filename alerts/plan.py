@@ -19,6 +19,8 @@ class Plan:
     """What a check's failure means to people, by the check's key: the description of its alerts that have none."""
     units: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     patience: Mapping[str, float] = field(default_factory=dict)
+    overdue: Mapping[str, float] = field(default_factory=dict)
+    """Seconds without an answer after which a check is stale."""
     ancestors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dependents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     route: Route | None = None

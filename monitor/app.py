@@ -19,7 +19,6 @@ from alerts.delivery import Attempt, Delivery
 from alerts.engine import Engine
 from alerts.notifiers.base import Notifier
 from alerts.pager import Pager
-from alerts.plan import Plan
 from checks import kinds
 from checks.base import Check, Result
 from monitor import housekeeping, voice
@@ -28,6 +27,7 @@ from monitor.clock import Clock
 from monitor.config import Config, ConfigError, load
 from monitor.logs import Redact, Writer
 from monitor.metrics import Metrics
+from monitor.planning import plan_of
 from monitor.prober import Prober
 from monitor.scheduler import Scheduler
 from monitor.series import Series
@@ -48,6 +48,7 @@ class App:
         self.where = where
         self.environ = environ
         self.writer = writer
+        self.debug = config.log_level == "debug"
         self.clock = Clock()
         self.metrics = Metrics()
         self.series = Series()
@@ -113,6 +114,7 @@ class App:
             loop.create_task(housekeeping.run(self), name="housekeeping"),
         ]
         log.info("watching", checks=len(self.config.checks), page=self.address)
+        voice.warnings(self.config)
         stopping = loop.create_task(self._stopping.wait(), name="stop")
         ended, _ = await asyncio.wait([*self._tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -153,7 +155,7 @@ class App:
         self.engine.judging.observe(check.key, result, now)
         if before is not None:
             voice.change(check, result)
-        elif self.config.log_level == "debug":
+        elif self.debug:
             log.debug("probed", check=check.key, outcome=result.outcome, took=round(result.took, 6))
         if self.engine.stirred:
             self.note_transitions()
@@ -256,38 +258,6 @@ class App:
         log.info("configuration taken over", cause=why, new=fresh, removed=removed, changed=len(gone) - removed)
         if (config.server, config.store) != (old.server, old.store):
             log.warning("restart needed", why="server and store are read at the start only")
+        voice.warnings(config)
         self.note_transitions()
         self.pager.wake()
-
-
-def plan_of(config: Config) -> Plan:
-    """What the engine needs of a configuration, the monitor's own checks included."""
-    return Plan(
-        thresholds={**config.thresholds, **self_checks.thresholds()},
-        labels={key: labels_of(check, config) for key, check in config.checks.items()} | self_checks.labels(),
-        meanings={key: check.description for key, check in config.checks.items()},
-        units={key: {one.name: one.unit for one in check.declared()} for key, check in config.checks.items()},
-        patience={
-            key: (check.timeout + check.retry_interval) * (check.retries + 1) for key, check in config.checks.items()
-        },
-        ancestors=config.ancestors,
-        dependents=_all_dependents(config),
-        route=config.route,
-        receivers=config.receivers,
-        external_url=config.server.external_url,
-    )
-
-
-def labels_of(check: Check, config: Config) -> dict[str, str]:
-    """What every alert of a check carries."""
-    own = {"system": check.system, "check": check.name, "instance": check.target}
-    return {name: text for name, text in (own | check.labels).items() if text}
-
-
-def _all_dependents(config: Config) -> dict[str, tuple[str, ...]]:
-    """What can't succeed without a check, near or far, by the check's key."""
-    found: dict[str, list[str]] = {}
-    for key, ancestors in config.ancestors.items():
-        for ancestor in ancestors:
-            found.setdefault(ancestor, []).append(key)
-    return {key: tuple(sorted(keys)) for key, keys in found.items()}

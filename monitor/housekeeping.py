@@ -90,6 +90,10 @@ def _look(app: App) -> None:
         app.metrics.clock_steps.inc()
         log.warning("wall clock jumped", seconds=jump, why="holds, back-offs and schedules are not affected")
     app.own_trouble("store", app.pager.trouble)
+    app.engine.judging.overdue(app.clock.now())
+    if app.engine.stirred:
+        app.note_transitions()
+        app.pager.wake()
 
 
 class Files:

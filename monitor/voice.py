@@ -8,6 +8,7 @@ from alerts.delivery import Attempt
 from alerts.judging import Transition
 from checks.base import Check, Outcome, Result
 from checks.units import show_duration
+from monitor.config import Config
 
 log = structlog.get_logger()
 
@@ -19,6 +20,12 @@ def change(check: Check, result: Result) -> None:
     say = log.info if result.outcome is Outcome.OK else log.warning
     why = f"{result.reason}: {result.sentence}" if result.reason else None
     say(WORDS[result.outcome], check=check.key, target=check.target, why=why, took=show_duration(result.took))
+
+
+def warnings(config: Config) -> None:
+    """What the author of a configuration may want to know."""
+    for warning in config.warnings:
+        log.warning("configuration warning", why=str(warning))
 
 
 def transition(step: Transition) -> None:

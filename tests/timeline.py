@@ -68,6 +68,7 @@ def plan(
         thresholds=grouped,
         labels={key: {"system": key.split("/")[0], "check": key.split("/")[-1]} for key in every},
         patience=dict.fromkeys(every, patience),
+        overdue=dict.fromkeys(every, 100.0),
         ancestors=ancestors,
         dependents=dependents,
         route=route or Route("team"),

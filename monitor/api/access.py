@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import ipaddress
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ OPEN = frozenset({"/-/healthy", "/-/ready"})
 
 
 def guard(tokens: Iterable[str], loopback_only: bool) -> Middleware:
-    """A middleware. With tokens, everything but health wants one; without, changes are refused to foreign pages.
+    """A middleware. With tokens, everything but health wants one, as Bearer or as the password of Basic.
 
     A page of another origin can make a browser send a request here, so a request with a foreign Origin, or, where we
     listen on loopback only, with a Host that is not loopback, may change nothing.
@@ -25,7 +26,8 @@ def guard(tokens: Iterable[str], loopback_only: bool) -> Middleware:
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if held and request.path not in OPEN and not _has_token(request, held):
             answer = web.json_response({"error": "a token is needed: Authorization: Bearer …"}, status=401)
-            answer.headers["WWW-Authenticate"] = "Bearer"
+            # A browser then asks its user: any name, the token as the password.
+            answer.headers["WWW-Authenticate"] = 'Basic realm="runwatch: any name, a token as the password"'
             return answer
         if request.method not in ("GET", "HEAD") and _from_elsewhere(request, loopback_only):
             return web.json_response({"error": "this request comes from another page: refused"}, status=403)
@@ -35,8 +37,16 @@ def guard(tokens: Iterable[str], loopback_only: bool) -> Middleware:
 
 
 def _has_token(request: web.Request, held: list[bytes]) -> bool:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and any(hmac.compare_digest(token.encode(), one) for one in held)
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    token = given.encode("utf-8", "surrogateescape")
+    if scheme.lower() == "basic":
+        try:
+            token = base64.b64decode(token, validate=True).partition(b":")[2]
+        except ValueError:
+            return False
+    elif scheme.lower() != "bearer":
+        return False
+    return any(hmac.compare_digest(token, one) for one in held)
 
 
 def _from_elsewhere(request: web.Request, loopback_only: bool) -> bool:

@@ -54,6 +54,7 @@ def application(app: App) -> web.Application:
 def bound_address(runner: web.AppRunner, external_url: str) -> str:
     """Where the page is: the configured address, else the one that was bound."""
     host, port = runner.addresses[0][:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     shown = f"[{host}]" if ":" in host else host
     return external_url or f"http://{shown}:{port}/"
 

@@ -37,7 +37,9 @@ def main(asked: argparse.Namespace) -> int:
     level, style = asked.log_level or config.log_level, asked.log_format or config.log_format
     writer, redact = configure(level, style, sys.stdout)
     try:
-        return _run(App(config, where, environ, writer, redact))
+        app = App(config, where, environ, writer, redact)
+        app.debug = level == "debug"
+        return _run(app)
     finally:
         writer.close()
 

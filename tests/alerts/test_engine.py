@@ -288,3 +288,17 @@ def test_nothing_is_remembered_of_alerts_that_everybody_knows_to_be_over():
     assert not line.engine.judging.alerts
     assert not line.engine.tellings
     assert all(thing is None for thing in [*line.kept.alerts.values(), *line.kept.tellings.values()])
+
+
+def test_a_check_that_no_longer_answers_is_stale_until_it_does():
+    line = Timeline(plan(threshold("shop/a", "stale", alert="Silent"), threshold("shop/b", "failed")))
+    line.ok("shop/a", "shop/b")
+    for second, expected in ((100, []), (101, ["101 team first: Silent"]), (102, [])):
+        line.at(second)
+        line.engine.judging.overdue(line.now)
+        line.decide()
+        assert line.heard() == expected
+    [alert] = line.engine.judging.live()
+    assert alert.sentence == "no answer for 1m 42s"
+    line.at(200).ok("shop/a")
+    assert line.heard() == ["200 team resolved: Silent"]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import aiohttp
 import pytest
 
 from monitor.demo.inbox import Fault, Inbox
@@ -270,6 +271,10 @@ async def test_with_tokens_everything_but_health_wants_one(tmp_path):
         for path in ("/", "/metrics", "/api/v1/alerts"):
             assert (await daemon.get(path))[0] == 401
             assert (await daemon.get(path, headers={"Authorization": f"Bearer {token}"}))[0] == 200
+            basic = aiohttp.encode_basic_auth("anybody", token)
+            assert (await daemon.get(path, headers={"Authorization": basic}))[0] == 200
+            for wrong in ("Bearer x", "Basic !!", "Basic eDp5", "Negotiate x", "Bearer \xff", "Bearer"):
+                assert (await daemon.get(path, headers={"Authorization": wrong}))[0] == 401
         assert (await daemon.get("/-/healthy"))[0] == 200
         assert token not in json.dumps(daemon.log)
 

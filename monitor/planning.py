@@ -1,0 +1,54 @@
+"""What alerting needs of a configuration: thresholds, labels, dependencies, and how long to wait for whom."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from alerts import self_checks
+from alerts.plan import Plan
+from checks.base import Check, Measurement
+from monitor.config import Config
+
+OVERDUE_INTERVALS = 3
+"""Intervals without an answer after which a check is `stale`, its own patience added."""
+
+
+def plan_of(config: Config) -> Plan:
+    """What the engine needs of a configuration, the monitor's own checks included."""
+    checks = config.checks
+    patience = {
+        key: (check.timeout + check.retry_interval) * (check.retries + 1) for key, check in checks.items()
+    }  # fmt: skip
+    return Plan(
+        thresholds={**config.thresholds, **self_checks.thresholds()},
+        labels={key: _labels(check) for key, check in checks.items()} | self_checks.labels(),
+        meanings={key: check.description for key, check in checks.items() if check.description},
+        units={key: _units(check.declared()) for key, check in checks.items()},
+        patience=patience,
+        overdue={key: OVERDUE_INTERVALS * check.interval + patience[key] for key, check in checks.items()},
+        ancestors=config.ancestors,
+        dependents=_all_dependents(config),
+        route=config.route,
+        receivers=config.receivers,
+        external_url=config.server.external_url,
+    )
+
+
+def _labels(check: Check) -> dict[str, str]:
+    own = {"system": check.system, "check": check.name, "instance": check.target}
+    return {name: text for name, text in (own | check.labels).items() if text}
+
+
+@cache
+def _units(declared: tuple[Measurement, ...]) -> dict[str, str]:
+    # Checks of one kind share theirs: a kilobyte less for each.
+    return {one.name: one.unit for one in declared}
+
+
+def _all_dependents(config: Config) -> dict[str, tuple[str, ...]]:
+    """What can't succeed without a check, near or far, by the check's key."""
+    found: dict[str, list[str]] = {}
+    for key, ancestors in config.ancestors.items():
+        for ancestor in ancestors:
+            found.setdefault(ancestor, []).append(key)
+    return {key: tuple(sorted(keys)) for key, keys in found.items()}
