@@ -76,10 +76,16 @@ class Pager:
                 await self._store.write(owed)
             except NotKept as why:
                 self.trouble = str(why)
-                owed.merge(self._owed)
-                self._owed = owed
+                self._owe(owed)
+            except asyncio.CancelledError:
+                self._owe(owed)  # it may be on disk already: written twice is no harm, not at all would be
+                raise
             else:
                 self.trouble = ""
+
+    def _owe(self, changes: Changes) -> None:
+        changes.merge(self._owed)
+        self._owed = changes
 
     async def _wait(self) -> None:
         delay = None
