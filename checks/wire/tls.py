@@ -24,12 +24,31 @@ class BadCertificate(WireError):
         self.chain = chain
 
 
+RUSTLS_MOST = 64
+"""Connections by Rustls at once that trust the system's store: each holds a copy of it, 270 KiB, so that 2,000 hanging
+targets would take 600 MB. Beyond these OpenSSL shakes hands, which takes 50 KiB and twice the CPU."""
+
+
+class _Copy:
+    """A Rustls connection's copy of the system's trust store, for as long as it lives."""
+
+    __slots__ = ()
+    alive = 0
+
+    def __init__(self) -> None:
+        _Copy.alive += 1
+
+    def __del__(self) -> None:
+        _Copy.alive -= 1
+
+
 class Secure:
     """An encrypted connection: a `http1.Stream` like the `Line` beneath it, which it closes."""
 
-    __slots__ = ("_in", "_out", "_tls", "line", "took")
+    __slots__ = ("_copy", "_in", "_out", "_tls", "line", "took")
 
-    def __init__(self, line: Line, context: ssl.SSLContext, server_name: str) -> None:
+    def __init__(self, line: Line, context: ssl.SSLContext, server_name: str, copy: _Copy | None) -> None:
+        self._copy = copy
         self._in = ssl.MemoryBIO()
         self._out = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=server_name or None)
@@ -132,7 +151,7 @@ async def secure(
     tls_handshake, and WireError tls_handshake for the rest.
     """
     subject = (line.address, server_name, trust)
-    if suits_rustls(trust) and subject not in _not_by_rustls:
+    if suits_rustls(trust) and subject not in _not_by_rustls and _room_for_rustls(trust):
         try:
             return await _encrypted(line, trust, server_name, patience, prepare, rustls=True)
         except (ssl.SSLError, ValueError, WireError):
@@ -149,6 +168,10 @@ async def secure(
 
 SUBJECTS_MOST = 10_000
 _not_by_rustls: set[tuple[Any, str, Trust]] = set()
+
+
+def _room_for_rustls(trust: Trust) -> bool:
+    return bool(trust.ca_file) or _Copy.alive < RUSTLS_MOST
 
 
 async def _named(line: Line, trust: Trust, server_name: str, patience: Patience, prepare: Prepare | None) -> Secure:
@@ -172,10 +195,12 @@ async def _named(line: Line, trust: Trust, server_name: str, patience: Patience,
 async def _encrypted(
     line: Line, trust: Trust, server_name: str, patience: Patience, prepare: Prepare | None, *, rustls: bool
 ) -> Secure:
+    copy = _Copy() if rustls and not trust.ca_file else None
     if prepare is not None:
         await prepare(line)
     patience.doing("tls", "tls_handshake", f"no TLS handshake from {line.name}")
-    stream = Secure(line, await context_for(trust, rustls, patience), server_name)
+    context = await context_for(trust, rustls, patience)
+    stream = Secure(line, context, server_name, copy)
     await stream.shake()
     return stream
 

@@ -1,6 +1,7 @@
 """Kind http over TLS: certificates that are right, expired, strangers', for another name; and our own."""
 
 import asyncio
+import gc
 import ssl
 import time
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 import pytest
 import trustme
 
-from checks.base import Errored, Reason
+from checks.base import Errored, Failed, Reason, Run
 from checks.http import Http
-from checks.wire import contexts
+from checks.wire import contexts, tls
 from checks.wire.patience import Patience
-from tests.checks.web import Asked, Authority, Web, ask, reply, serving, then_hang, threaded
+from tests.checks.web import Asked, Authority, Web, ask, reply, serving, silent, then_hang, threaded
 
 DAY = 86400
 
@@ -191,3 +192,16 @@ async def test_many_checks_that_begin_at_once_share_one_context(authority: Autho
         pairs = [(patience, contexts.suits_rustls(trust)) for patience in (first, second)]
         made = await asyncio.gather(*(contexts.context_for(trust, rustls, patience) for patience, rustls in pairs))
     assert made[0] is made[1]
+
+
+async def test_hanging_targets_hold_few_copies_of_the_system_s_trust_store() -> None:
+    with silent() as port:
+        one = Http.model_validate({"name": "one", "url": f"https://127.0.0.1:{port}/", "timeout": "2s"})
+        probes = (one.probe(Run()) for _ in range(tls.RUSTLS_MOST + 10))
+        ended = await asyncio.gather(*probes, return_exceptions=True)
+    assert all(isinstance(fault, Failed) and fault.reason is Reason.TLS_HANDSHAKE for fault in ended)
+    # The faults' tracebacks still hold the connections.
+    assert tls._Copy.alive == (tls.RUSTLS_MOST if contexts.suits_rustls(contexts.Trust()) else 0)
+    del ended
+    gc.collect()
+    assert tls._Copy.alive == 0
