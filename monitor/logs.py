@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -14,6 +15,8 @@ import structlog
 from pydantic import SecretStr
 
 from checks.base import Url
+
+log = structlog.get_logger()
 
 MOST_WAITING = 10_000
 SAME_PER_MINUTE = 20
@@ -89,7 +92,7 @@ class Bound:
     def __call__(self, logger: object, method: str, event: EventDict) -> EventDict:
         if method == "debug":
             return event
-        key = (str(event.get("event")), str(event.get("check") or event.get("receiver") or event.get("alert") or ""))
+        key = (str(event.get("event")), str(event.get("check") or event.get("receiver") or event.get("what") or ""))
         now = self._clock()
         began, count = self._seen.get(key, (now, 0))
         if now - began >= 60:
@@ -121,6 +124,18 @@ class Redact:
                     if secret in value:
                         value = event[name] = value.replace(secret, MASK)
         return event
+
+
+class _Libraries(logging.Handler):
+    """What libraries say by the standard logging goes the same way, without tracebacks for the operator."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        trouble = record.exc_info[1] if record.exc_info else None
+        why = f"{type(trouble).__name__}: {trouble}" if trouble else None
+        if record.levelno >= logging.ERROR:
+            log.error("library complains", library=record.name, what=record.getMessage(), why=why)
+        else:
+            log.warning("library complains", library=record.name, what=record.getMessage(), why=why)
 
 
 def _json(logger: object, method: str, event: EventDict) -> str:
@@ -171,4 +186,6 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
         logger_factory=lambda *_: _Logger(writer),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Libraries)] + [_Libraries()]
     return writer, redact

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -83,10 +84,11 @@ class Routes:
             response.headers["Content-Encoding"] = "gzip"
             pieces = gzipped(pieces)
         await response.prepare(request)
-        async for piece in pieces:
-            await response.write(piece)
-            await asyncio.sleep(0)
-        await response.write_eof()
+        with contextlib.suppress(ConnectionResetError):  # a scraper that hangs up in the middle is its own affair
+            async for piece in pieces:
+                await response.write(piece)
+                await asyncio.sleep(0)
+            await response.write_eof()
         return response
 
     async def healthy(self, request: web.Request) -> web.StreamResponse:

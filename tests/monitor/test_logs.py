@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import threading
 
@@ -26,8 +27,10 @@ def log():
 
         return structlog.get_logger(), redact, lines
 
+    handlers = list(logging.getLogger().handlers)
     yield start
     structlog.reset_defaults()
+    logging.getLogger().handlers = handlers
 
 
 def test_json_has_time_level_and_event_first(log):
@@ -52,6 +55,18 @@ def test_secrets_are_masked_by_type_and_by_text(log):
     say.info("x", a=SecretStr("open-sesame"), b=Url("http://me:pass-word@h/"), c="with hunter2hunter2 inside")
     [line] = lines()
     assert not any(secret in line for secret in ("open-sesame", "pass-word", "hunter2"))
+
+
+def test_libraries_complain_in_the_same_log_on_one_line(log):
+    _, _, lines = log()
+    try:
+        raise ZeroDivisionError("two\nlines")
+    except ZeroDivisionError:
+        logging.getLogger("aiohttp.server").exception("Error handling request")
+    [line] = lines()
+    told = json.loads(line)
+    assert (told["event"], told["level"], told["library"]) == ("library complains", "error", "aiohttp.server")
+    assert told["why"] == "ZeroDivisionError: two\nlines"
 
 
 def test_debug_is_left_out_unless_asked_for(log):
