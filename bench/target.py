@@ -33,6 +33,8 @@ class Target(asyncio.Protocol):
             self.transport.close()
 
     def _late(self, came: float) -> None:
+        if self.transport.is_closing():
+            return
         held = b'{"held_ms":%.4f}' % ((monotonic() - came) * 1000)
         self.transport.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(held) + held)
         self.transport.close()
@@ -54,10 +56,12 @@ async def serve(certificate: str = "") -> None:
 
 
 @contextmanager
-def target(certificate: str = "") -> Iterator[int]:
+def target(certificate: str = "", module: str = "bench.target") -> Iterator[int]:
     """The port of a target in a process of its own; HTTPS where a PEM file with certificate and key is given."""
-    command = [sys.executable, __file__, *([certificate] if certificate else [])]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    command = [sys.executable, "-m", module, *([certificate] if certificate else [])]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
