@@ -120,10 +120,8 @@ def configuration(checks: list[dict[str, Any]], receivers: list[dict[str, Any]] 
     """A configuration as text (JSON is YAML), with a route to the first receiver where there is one."""
     whole: dict[str, Any] = {"system": "bench", "checks": checks, **more}
     if receivers:
-        whole |= {
-            "receivers": receivers,
-            "route": {"receiver": receivers[0]["name"], "group_by": ["system"], "group_wait": "0s"},
-        }
+        whole["receivers"] = receivers
+        whole.setdefault("route", {"receiver": receivers[0]["name"], "group_by": ["system"], "group_wait": "0s"})
     return json.dumps(whole)
 
 
