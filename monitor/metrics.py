@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 
@@ -134,4 +135,7 @@ async def gzipped(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async for piece in pieces:
         if squeezed := squeeze.compress(piece):
             yield squeezed
+        else:
+            # Nothing to send yet, but a third of a millisecond has gone.
+            await asyncio.sleep(0)
     yield squeeze.flush()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
-from aiohttp import ClientSession
 from pydantic import Field, SecretStr
 
 from alerts.notifiers.base import NotDelivered, Notifier, Receipt, refusal
 from alerts.vocabulary import Alert, Notification, Severity
 from alerts.wording import cut, evidence, facts, headline, links, names, rfc3339
 from checks.base import Url, printable
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
 
 LARGEST_EVENT = 512_000
 SEVERITIES = {

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from aiohttp import ClientSession
 from pydantic import Field, SecretStr, model_validator
 
 from alerts.notifiers.base import HookUrl, NotDelivered, Notifier, Receipt, refusal, retry_after
 from alerts.vocabulary import Alert, Notification, Severity
 from alerts.wording import cut, evidence, facts, headline, links, summary
 from checks.base import printable
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
 
 COLOURS = {
     Severity.CRITICAL: "#c8102e",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from aiohttp import ClientSession
 from pydantic import Field, SecretStr
 
 from alerts.notifiers.base import HookUrl, Notifier, Receipt, refusal
 from alerts.vocabulary import Alert, Notification, Phase
 from alerts.wording import cut, facts, rfc3339, summary
 from checks.base import printable
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
 
 LONGEST_ANNOTATION = 8_000
 
