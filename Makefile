@@ -18,7 +18,7 @@ lint: setup ## format, ruff, mypy --strict, the arrows between the floors, shell
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/shellcheck run test deploy/setup.sh .ci/run
+	.venv/bin/shellcheck -x run test deploy/setup.sh .ci/run
 
 format: setup ## format the code
 	.venv/bin/ruff format .

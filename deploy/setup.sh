@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sets up .venv with everything that requirements.lock names; sourced by ./run and ./test. Does nothing when all is there.
 # Needs python3 (3.11 or newer) with its venv module; no root, no compiler, no system service.
 
