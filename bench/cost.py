@@ -16,6 +16,9 @@ from bench.peers import MISSING, peers
 from bench.target import certificates, target
 
 WARM_UP = 7.0
+WARM_UP_TLS = 16.0
+"""Seconds: 5,000 first handshakes within two seconds are more than target and prober can do on two cores."""
+
 LATENESS = "runwatch_scheduler_lateness_seconds"
 
 
@@ -47,7 +50,7 @@ def ours(folder: Path, count: int, seconds: float, tls: bool, uvloop: bool = Tru
         target(certificate) as port,
         daemon(folder / "daemon", configuration(checks(port, count, "5s", authority)), uvloop) as running,
     ):
-        time.sleep(WARM_UP)
+        time.sleep(WARM_UP_TLS if tls else WARM_UP)
         before, began = running.metrics(), time.monotonic()
         spent = running.cpu()
         time.sleep(seconds)
@@ -55,7 +58,7 @@ def ours(folder: Path, count: int, seconds: float, tls: bool, uvloop: bool = Tru
         spent = running.cpu() - spent
         made = total(after, f"{LATENESS}_count") - total(before, f"{LATENESS}_count")
         failed = running.count("check fails")
-        late = quantile(after, LATENESS, 0.99) * 1000
+        late = quantile(before, after, LATENESS, 0.99) * 1000
         return spent / made * 1000, f"{made / lasted:.0f}/s, {failed} failures, p99 late ≤ {late:g} ms"
 
 
@@ -63,7 +66,7 @@ def theirs(folder: Path, count: int, seconds: float, tls: bool) -> tuple[float, 
     """The same of the peers; the probes that they made are counted by Prometheus."""
     authority, certificate = certificates(folder) if tls else ("", "")
     with target(certificate) as port, peers(folder / "peers", port, count, "5s", authority) as running:
-        time.sleep(WARM_UP)
+        time.sleep(WARM_UP_TLS if tls else WARM_UP)
         before, began = running.cpu(), time.monotonic()
         time.sleep(seconds)
         spent, lasted = running.cpu() - before, time.monotonic() - began
@@ -77,16 +80,20 @@ def run(quick: bool) -> list[Figure]:
     seconds = 6.0 if quick else 10.0
     found: list[Figure] = []
     with tempfile.TemporaryDirectory() as root:
-        for title, count, tls, budget in (
-            ("plain HTTP at 200/s", 1_000, False, 0.35),
-            ("plain HTTP at 1,000/s", 5_000, False, 0.20),
-            ("HTTPS, chain verified, at 1,000/s", 5_000, True, 0.60),
+        for title, count, tls, budget, beside in (
+            ("plain HTTP at 200/s", 1_000, False, 0.35, True),
+            ("plain HTTP at 1,000/s", 5_000, False, 0.20, True),
+            ("HTTPS, chain verified, at 100/s", 500, True, None, True),
+            ("HTTPS, chain verified, at 1,000/s", 5_000, True, 0.60, False),
         ):
             folder = Path(root) / f"{count}{tls}"
             folder.mkdir()
             cost, note = ours(folder, count, seconds, tls)
-            found.append(at_most(f"{title}: runwatch", cost, "ms", budget, note))
-            if quick:
+            if budget is None:
+                found.append(told(f"{title}: runwatch", f"{cost:.3g} ms ({note})"))
+            else:
+                found.append(at_most(f"{title}: runwatch", cost, "ms", budget, note))
+            if quick or not beside:
                 continue
             plain, note = ours(folder / "asyncio", count, seconds, tls, False) if not tls else (0.0, "")
             if plain:

@@ -131,8 +131,13 @@ def total(text: str, name: str, wanted: Callable[[str], bool] = lambda labels: T
     return sum(float(value) for labels, value in found if wanted(labels))
 
 
-def quantile(text: str, name: str, part: float) -> float:
-    """The upper bound of the bucket below which `part` of a histogram's observations lie; inf past the last."""
-    buckets = re.findall(rf'^{re.escape(name)}_bucket\{{le="([^"]+)"\}} (\S+)$', text, re.MULTILINE)
-    last = float(buckets[-1][1])
-    return next(float(bound) for bound, count in buckets if float(count) >= part * last)
+def quantile(before: str, after: str, name: str, part: float) -> float:
+    """The bound of the bucket below which `part` of what a histogram observed in between lie; inf past the last."""
+    tables = [
+        re.findall(rf'^{re.escape(name)}_bucket\{{le="([^"]+)"\}} (\S+)$', text, re.MULTILINE)
+        for text in (before, after)
+    ]
+    grown = [
+        (float(bound), float(count) - float(old)) for (bound, count), (_, old) in zip(tables[1], tables[0], strict=True)
+    ]
+    return next(bound for bound, count in grown if count >= part * grown[-1][1])
