@@ -33,8 +33,8 @@ What runwatch costs and how true its numbers are, measured by `make bench` (one 
 loopback, the target in a process of its own. CPU is user and system time of whole process trees.
 
 Machine: {machine}.
-Other work ran on it at the same time. Runs differ by a quarter: read the ratios, and a figure within a quarter of its
-budget as neither kept nor missed for good.
+Other work ran on it at the same time. Runs differ by a quarter, those at 200/s by 40 %: read the ratios, and a figure
+within a quarter of its budget as neither kept nor missed for good.
 """
 
 

@@ -14,6 +14,12 @@ from bench.target import target
 from checks.base import Check
 from monitor.scheduler import Scheduler
 
+WARM_UP = 14.0
+"""Seconds until the backlog of the start, when every check is asked within two seconds, is worked off."""
+
+LATE_MOST = 100
+"""ms."""
+
 
 class Quiet(Check):
     """A check that is scheduled, never asked."""
@@ -38,7 +44,7 @@ async def _lateness(count: int, seconds: float) -> tuple[list[float], float]:
 def _kept_up(folder: Path, rate: int, seconds: float) -> Figure:
     """The whole daemon at one rate."""
     with target() as port, daemon(folder, configuration(checks(port, rate * 2, "2s"))) as running:
-        time.sleep(8)
+        time.sleep(WARM_UP)
         before, began, spent = running.metrics(), time.monotonic(), running.cpu()
         time.sleep(seconds)
         spent, after = running.cpu() - spent, running.metrics()
@@ -47,12 +53,9 @@ def _kept_up(folder: Path, rate: int, seconds: float) -> Figure:
         failed = running.count("check fails") + running.count("check can't tell")
         late = quantile(before, after, LATENESS, 0.99) * 1000
         text = f"{made / lasted:,.0f}/s made, {failed} failures, {spent / lasted:.0%} of a core, p99 late ≤ {late:g} ms"
-        return Figure(
-            f"whole daemon at {rate:,} checks/s",
-            text,
-            "no failure, none left out",
-            not failed and made > 0.98 * rate * lasted,
-        )
+        # More than the rate is no merit: a backlog is being worked off.
+        kept = not failed and abs(made / lasted / rate - 1) < 0.03 and late <= LATE_MOST
+        return Figure(f"whole daemon at {rate:,} checks/s", text, f"all made, p99 late ≤ {LATE_MOST} ms", kept)
 
 
 def run(quick: bool) -> list[Figure]:
