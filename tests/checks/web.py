@@ -259,11 +259,6 @@ async def ask(check: Check) -> Asked:
     return Asked(run, fault)
 
 
-def open_files() -> int:
-    """How many file descriptors this process has open."""
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
 class Authority:
     """An own certificate authority, its file, and what it issues."""
 
