@@ -37,5 +37,5 @@ COMPILE = VIRTUAL_ENV=$$PWD/.venv .venv/bin/uv pip compile pyproject.toml --extr
 	--generate-hashes --no-emit-index-url --no-header --upgrade -q
 
 lock: ## resolve the dependencies anew: everything, and what the image needs
-	$(COMPILE) --extra demo --group dev -o requirements.lock
+	$(COMPILE) --extra demo --extra apprise --group dev -o requirements.lock
 	$(COMPILE) --constraint requirements.lock -o deploy/image.lock
