@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from alerts.escalation import EscalationStep
 from alerts.notifiers.base import Notifier
 
 Operator = Literal["=", "!=", "=~", "!~"]
@@ -57,6 +58,10 @@ class Route:
     group_interval: float = 300.0
     repeat_interval: float = 14400.0
     follow_on: bool = False
+    mute_time_intervals: tuple[str, ...] = ()
+    active_time_intervals: tuple[str, ...] = ()
+    escalation: tuple[EscalationStep, ...] = ()
+    max_reminders: int | None = None
     routes: tuple[Route, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:

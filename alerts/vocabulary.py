@@ -99,6 +99,18 @@ class Alert:
     told: bool = False
     measured: Labels = ()
     """The labels of the measurement that is judged, among the labels of the alert."""
+    source: str = ""
+    """Who sent it, where it is not one of ours: the sender's own link (`generatorURL`), or `api`."""
+    ends_at: float = 0.0
+    """When an alert that was sent to us ends unless its sender repeats it; 0 for ours."""
+    respond_within: float = 0.0
+    """Seconds within which somebody should have it, by its system's own words; 0 where nothing is said."""
+    acked_by: str = ""
+    acked_at: float = 0.0
+    acked_until: float = 0.0
+    """Who has it, since when and until when (0: until it ends); only while `acked_by` is not empty."""
+    flapping: str = ""
+    """That it comes and goes too often to be told each time, and how often; empty while it does not."""
 
     @property
     def name(self) -> str:
@@ -110,12 +122,21 @@ class Alert:
         return self.check, self.name, self.severity
 
 
+REASONS = (
+    "first", "added", "changed", "resolved", "reminder", "escalated", "acknowledged", "unmuted", "storm", "flapping",
+)  # fmt: skip
+"""Why a message is sent: a group fires; more of it fires; some of it has ended; all of it has; nobody has heard of it for
+the repeat interval; nobody has acknowledged it in time; somebody has; what kept it quiet is over; too many at once, so
+that they come as one digest; it began or ceased to flap."""
+
+
 @dataclass(slots=True)
 class Notification:
     """One message about one group to one notifier, whole and by itself: it is what the outbox keeps.
 
-    `reason` says why it was sent: `first`, `added`, `changed`, `resolved` or `reminder`; `at` is steady Unix seconds.
-    `dedup_key` depends on the group's identity alone, never on the route, so that edits of routes orphan nothing.
+    `reason` says why it was sent, one of REASONS; `why` adds what the reader can't see from it, as a sentence ("nobody
+    acknowledged it within 15 m"). `at` is steady Unix seconds. `alerts` holds the worst, causes first; `left_out` counts
+    those beyond what the destination takes, and `tally` then says how many of which name there are in all. `dedup_key` depends on the group's identity alone, never on the route, so that edits of routes orphan nothing.
     """
 
     status: Literal["firing", "resolved"]
@@ -127,6 +148,11 @@ class Notification:
     group_labels: dict[str, str]
     alerts: list[Alert]
     external_url: str = ""
+    why: str = ""
+    left_out: int = 0
+    tally: list[tuple[str, int]] = field(default_factory=list)
+    answerable: bool = False
+    """Whether a button in the message would reach us: then it may offer acknowledging and silencing."""
 
     @property
     def firing(self) -> list[Alert]:

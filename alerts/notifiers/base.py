@@ -61,6 +61,12 @@ class Notifier(BaseModel):
 
     kind: ClassVar[str] = ""
     per_minute: ClassVar[float] = 600.0
+    most_alerts: ClassVar[int] = 50
+    """Alerts in one message at most; more are counted (`Notification.left_out`, `.tally`). 0 for all."""
+    unheard: ClassVar[frozenset[str]] = frozenset()
+    """Reasons (of vocabulary.REASONS) that this kind is never told: what nobody wants as a message of its own."""
+    repeat_every: ClassVar[float | None] = None
+    """Seconds between repetitions that the protocol asks for while anything fires, whatever the route says."""
 
     send_resolved: bool = Field(default=True, description="Tell the resolve too.")
 
