@@ -32,6 +32,7 @@ class Pager:
         self._owed = Changes()
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._again: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
         """Something changed: decide at the next turn of the loop, once for all that came with it."""
@@ -86,13 +87,18 @@ class Pager:
     def _owe(self, changes: Changes) -> None:
         changes.merge(self._owed)
         self._owed = changes
+        # Delivery writes too, and nothing else may ever happen: whoever failed sees to it that it is tried again.
+        if self._again is None:
+            self._again = asyncio.get_running_loop().call_later(RETRY_WRITE, self._try_again)
+
+    def _try_again(self) -> None:
+        self._again = None
+        self.wake()
 
     async def _wait(self) -> None:
         delay = None
         if self.engine.next_at is not None:
             delay = max(0.001, self.engine.next_at - self._clock())
-        if self._owed:
-            delay = RETRY_WRITE if delay is None else min(delay, RETRY_WRITE)
         try:
             async with asyncio.timeout(delay):
                 await self._wake.wait()
