@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from alerts.escalation import EscalationStep
+from alerts.matching import Matcher, matches_all, parse_matcher
 from alerts.notifiers.base import Notifier
 
-Operator = Literal["=", "!=", "=~", "!~"]
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """One condition on a label; a missing label reads as the empty text; regular expressions are anchored."""
-
-    name: str
-    operator: Operator
-    text: str
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        value = labels.get(self.name, "")
-        match self.operator:
-            case "=":
-                return value == self.text
-            case "!=":
-                return value != self.text
-            case "=~":
-                return re.fullmatch(self.text, value) is not None
-            case "!~":
-                return re.fullmatch(self.text, value) is None
-
-    def __str__(self) -> str:
-        quoted = self.text.replace("\\", "\\\\").replace('"', '\\"')
-        return f'{self.name}{self.operator}"{quoted}"'
+__all__ = ["Matcher", "Receiver", "Route", "group_labels", "match", "parse_matcher"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +39,7 @@ class Route:
     routes: tuple[Route, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        return all(matcher.matches(labels) for matcher in self.matchers)
+        return matches_all(self.matchers, labels)
 
 
 def match(route: Route, labels: Mapping[str, str]) -> list[Route]:
@@ -86,29 +60,3 @@ def group_labels(route: Route, labels: Mapping[str, str]) -> dict[str, str]:
     if route.group_by is None:
         return dict(labels)
     return {name: labels[name] for name in route.group_by if name in labels}
-
-
-_MATCHER = re.compile(r'\s*(?:"((?:[^"\\]|\\.)+)"|([a-zA-Z_:][a-zA-Z0-9_:]*))\s*(=~|!~|!=|=)\s*(.*)', re.DOTALL)
-_ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
-
-
-def parse_matcher(text: str) -> Matcher:
-    """One matcher as written in Alertmanager (`severity=~"critical|high"`); ValueError with a sentence otherwise."""
-    found = _MATCHER.fullmatch(text.strip().removeprefix("{").removesuffix("}"))
-    if found is None:
-        raise ValueError(f'{text!r} is not a matcher; write severity="critical" or severity=~"critical|high"')
-    quoted, plain, operator, value = found.groups()
-    value = value.strip()
-    if value.startswith('"'):
-        if len(value) < 2 or not value.endswith('"') or re.fullmatch(r'(?:[^"\\]|\\.)*', value[1:-1]) is None:
-            raise ValueError(f"{text!r}: the quotation marks do not pair up")
-        value = re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[0]), value[1:-1])
-    elif '"' in value:
-        raise ValueError(f"{text!r}: the quotation marks do not pair up")
-    if operator in ("=~", "!~"):
-        try:
-            re.compile(value)
-        except re.error as why:
-            raise ValueError(f"{text!r}: {value!r} is not a regular expression: {why}") from None
-    name = re.sub(r"\\(.)", r"\1", quoted) if quoted else plain
-    return Matcher(name, operator, value)  # type: ignore[arg-type]  # the pattern admits the four operators alone

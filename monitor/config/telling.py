@@ -141,7 +141,7 @@ class Routes:
             return None
         return Route(
             route.receiver, self._matchers(spot, entry), route.group_by, route.group_wait, route.group_interval,
-            route.repeat_interval, entry.follow_on, tuple(children),
+            route.repeat_interval, entry.follow_on, routes=tuple(children),
         )  # fmt: skip
 
     def _filled(self, spot: Spot, entry: RouteEntry, above: Route) -> Route:
