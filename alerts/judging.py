@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from alerts.dependencies import TELL, Standing, Withheld, withheld
+from alerts.flapping import Flaps
 from alerts.lifecycle import Event, Life, step
-from alerts.muting import Standing, Withheld, withheld
 from alerts.plan import Plan
+from alerts.sent import SentAlert
 from alerts.thresholds import Judgement, Windows, judge
 from alerts.vocabulary import Alert, Phase, Threshold, ThresholdKey, fingerprint
 from checks.base import Labels, Outcome, Result
@@ -45,9 +47,13 @@ class Judging:
         self._standings: dict[str, Standing] = {}
         self._judged: dict[str, float] = {}
         self._answered: dict[str, float] = {}
+        self._flaps: dict[tuple[ThresholdKey, Labels], Flaps] = {}
         for alert in self.alerts.values():
             if alert.phase is not Phase.INACTIVE:
                 self._live.setdefault(alert.threshold_key, {})[alert.measured] = alert
+            if alert.source:
+                # Its sender could not repeat it while we were away.
+                alert.ends_at = max(alert.ends_at, now + plan.resolve_timeout)
         self._adopt(plan, now)
 
     def replan(self, plan: Plan, now: float) -> None:
@@ -55,7 +61,7 @@ class Judging:
         self.plan = plan
         self._adopt(plan, now)
         configured = {threshold.key for group in plan.thresholds.values() for threshold in group}
-        for key in [key for key in self._live if key not in configured]:
+        for key in [key for key in self._live if key[0] and key not in configured]:
             for alert in list(self._live[key].values()):
                 alert.sentence = "no longer watched: its threshold was taken out of the configuration"
                 self._end(alert, now, "its threshold is gone")
@@ -147,9 +153,9 @@ class Judging:
         now: float,
     ) -> None:
         life = Life() if alert is None else Life(alert.phase, alert.since, alert.clear_since)
-        taken = step(
-            life, judgement.breached, result.at, now, hold=threshold.hold, keep_firing=threshold.keep_firing
-        )  # fmt: skip
+        flaps = self._flapping(threshold, labels, judgement)
+        keep_firing = threshold.keep_firing if flaps is None or not flaps.flapping else float("inf")
+        taken = step(life, judgement.breached, result.at, now, hold=threshold.hold, keep_firing=keep_firing)
         if alert is None:
             if not taken.event:
                 return
@@ -168,6 +174,24 @@ class Judging:
             alert.fired_at = now
         if taken.event:
             self._changed(alert, taken.event, taken.why)
+        if flaps is not None and flaps.flapping != bool(alert.flapping) and alert.phase is Phase.FIRING:
+            alert.flapping = f"{flaps.share:.0%} of its last answers were changes" if flaps.flapping else ""
+            self._changed(alert, "flapping" if flaps.flapping else "steady", alert.flapping or "it has settled")
+
+    def _flapping(self, threshold: Threshold, labels: Labels, judgement: Judgement) -> Flaps | None:
+        """How restless an alert is; None where nobody asks, or it never was breached."""
+        if threshold.flapping is None or judgement.breached is None:
+            return None
+        key = threshold.key, labels
+        flaps = self._flaps.get(key)
+        if flaps is None:
+            if not judgement.breached:
+                return None
+            flaps = self._flaps[key] = Flaps(breached=False)
+        flaps.observe(judgement.breached, threshold.flapping)
+        if not flaps.changes and not judgement.breached:
+            del self._flaps[key]
+        return flaps
 
     def _open(self, threshold: Threshold, labels: Labels) -> Alert:
         named = {
@@ -187,14 +211,18 @@ class Judging:
             runbook=threshold.runbook,
             target=named.get("instance", ""),
             measured=labels,
+            respond_within=threshold.respond_within,
         )
         before = self.alerts.get(alert.fingerprint)
         if before is not None:
             # It ended, but somebody has not been told yet: the same alert goes on, under the same identity.
             alert.told = before.told
-        self.alerts[alert.fingerprint] = alert
-        self._live.setdefault(threshold.key, {})[labels] = alert
+        self._begin(alert)
         return alert
+
+    def _begin(self, alert: Alert) -> None:
+        self.alerts[alert.fingerprint] = alert
+        self._live.setdefault(alert.threshold_key, {})[alert.measured] = alert
 
     def _meaning(self, check: str) -> dict[str, str]:
         meaning = self.plan.meanings.get(check, "")
@@ -203,6 +231,7 @@ class Judging:
     def _end(self, alert: Alert, now: float, why: str) -> None:
         was_pending = alert.phase is Phase.PENDING or not alert.fired_at
         alert.phase, alert.clear_since, alert.resolved_at, alert.withheld = Phase.INACTIVE, 0.0, now, ""
+        alert.acked_by = alert.flapping = ""
         slots = self._live.get(alert.threshold_key, {})
         for labels in [labels for labels, other in slots.items() if other is alert]:
             del slots[labels]
@@ -223,12 +252,48 @@ class Judging:
         ]
         return [*result.evidence, *([("Measured", "\n".join(read))] if read else [])]
 
+    def receive(self, sent: SentAlert, now: float) -> None:
+        """Take over an alert that somebody else judged: it fires until it is sent as ended, or no longer repeated."""
+        alert = self.alerts.get(fingerprint(sent.labels))
+        live = alert if alert is not None and alert.phase is Phase.FIRING else None
+        if sent.ends_at and sent.ends_at <= now:
+            if live is not None and live.source:
+                self._end(live, now, "its sender says that it has ended")
+            return
+        ends_at = sent.ends_at or now + self.plan.resolve_timeout
+        if live is not None:
+            if live.annotations != sent.annotations:
+                live.annotations = dict(sent.annotations)
+                self.changed[live.fingerprint] = live
+            live.ends_at = ends_at
+            self.dirty = True
+            return
+        alert = sent.alert(now, ends_at, told=alert.told if alert is not None else False)
+        self._begin(alert)
+        self._changed(alert, "firing", "its sender says so")
+
+    def expire(self, now: float) -> float | None:
+        """End what its senders no longer repeat; when the next of them would end."""
+        upcoming: float | None = None
+        for alert in [alert for alert in self.live() if alert.source]:
+            if alert.ends_at <= now:
+                self._end(alert, now, "its sender no longer repeats it")
+            elif upcoming is None or alert.ends_at < upcoming:
+                upcoming = alert.ends_at
+        return upcoming
+
     def inject(self, threshold: Threshold, result: Result, now: float) -> None:
         """Judge a result by a threshold that no configuration holds: a test alert."""
         self._judge(threshold, result, None, now)
 
+    def is_raised(self, key: ThresholdKey) -> bool:
+        """Whether an alert of this threshold is pending or firing."""
+        return key in self._live
+
     def withheld(self, alert: Alert, alarmed: set[str], now: float) -> Withheld:
         """Whether an alert is a symptom of something it depends on, or is known from before a restart only."""
+        if alert.source:
+            return TELL
         if alert.fingerprint not in self._judged:
             return Withheld("known from before a restart: asking again", (alert.check,))
         ancestors = self.plan.ancestors.get(alert.check, ())
@@ -236,7 +301,7 @@ class Judging:
 
     def alarmed(self) -> set[str]:
         """The checks that have an alert of their own, pending or firing."""
-        return {check for check, *_ in self._live}
+        return {check for check, *_ in self._live if check}
 
     def live(self) -> Iterator[Alert]:
         """The alerts that are pending or firing."""

@@ -15,7 +15,7 @@ class Life(NamedTuple):
     clear_since: float = 0.0
 
 
-Event = Literal["", "pending", "firing", "resolved", "dropped"]
+Event = Literal["", "pending", "firing", "resolved", "dropped", "flapping", "steady"]
 
 
 class Step(NamedTuple):

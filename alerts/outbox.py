@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from alerts.escalation import Escalation
+from alerts.silences import Silence
 from alerts.telling import Telling
 from alerts.vocabulary import Alert, Notification, Phase, Runbook, Severity
 
@@ -32,7 +34,7 @@ class Parcel:
 
 @dataclass(slots=True)
 class Entry:
-    """A line of the ledger: what became of a parcel. `status` is delivered or dead."""
+    """A line of the ledger: one attempt at a parcel that ended. `status` is delivered, retry, dead or superseded."""
 
     parcel: str
     thread: str
@@ -48,6 +50,15 @@ class Entry:
     alerts: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That a way to reach people works: since when it is configured, and when it last accepted something (0: never)."""
+
+    key: str
+    known_since: float
+    delivered_at: float = 0.0
+
+
 @dataclass(slots=True)
 class Changes:
     """Everything one decision changes; None marks what is to be forgotten. Written in one transaction."""
@@ -56,10 +67,13 @@ class Changes:
     tellings: dict[str, Telling | None] = field(default_factory=dict)
     parcels: dict[str, Parcel | None] = field(default_factory=dict)
     references: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    silences: dict[str, Silence | None] = field(default_factory=dict)
+    escalations: dict[str, Escalation | None] = field(default_factory=dict)
+    proofs: dict[str, Proof | None] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.alerts or self.tellings or self.parcels or self.references or self.entries)
+        return any(getattr(self, name) for name in self.__slots__)
 
     def merge(self, later: Changes) -> None:
         """Add what came later; the later word about a thing holds."""
@@ -67,6 +81,9 @@ class Changes:
         self.tellings |= later.tellings
         self.parcels |= later.parcels
         self.references |= later.references
+        self.silences |= later.silences
+        self.escalations |= later.escalations
+        self.proofs |= later.proofs
         self.entries += later.entries
 
 
@@ -78,6 +95,9 @@ class Kept:
     tellings: list[Telling] = field(default_factory=list)
     parcels: list[Parcel] = field(default_factory=list)
     references: dict[str, dict[str, str]] = field(default_factory=dict)
+    silences: list[Silence] = field(default_factory=list)
+    escalations: list[Escalation] = field(default_factory=list)
+    proofs: list[Proof] = field(default_factory=list)
 
 
 class NotKept(Exception):

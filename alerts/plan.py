@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from alerts.inhibition import InhibitRule
+from alerts.intervals import TimeInterval
 from alerts.routing import Receiver, Route
 from alerts.vocabulary import Threshold
+
+if TYPE_CHECKING:
+    from alerts.maintenance import Maintenance
+
+
+@dataclass(frozen=True, slots=True)
+class StormLimit:
+    """More than `pages` first pages to one receiver in `within` seconds: a storm, whose digest comes every `update`."""
+
+    pages: int = 20
+    within: float = 60.0
+    update: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +41,11 @@ class Plan:
     route: Route | None = None
     receivers: Mapping[str, Receiver] = field(default_factory=dict)
     external_url: str = ""
+    inhibit_rules: tuple[InhibitRule, ...] = ()
+    time_intervals: Mapping[str, TimeInterval] = field(default_factory=dict)
+    maintenance: tuple[Maintenance, ...] = ()
+    resolve_timeout: float = 300.0
+    """Seconds after which an alert that was sent to us ends, unless it is sent again."""
+    storm: StormLimit | None = None
+    answerable: frozenset[str] = frozenset()
+    """Kinds of notifiers whose messages may hold buttons, as somebody listens for them."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from checks.base import Labels
 
 if TYPE_CHECKING:
+    from alerts.flapping import FlappingLimit
     from alerts.thresholds import Condition
 
 
@@ -64,6 +65,8 @@ class Threshold:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     runbook: Runbook = Runbook()
+    respond_within: float = 0.0
+    flapping: FlappingLimit | None = None
 
     @property
     def key(self) -> ThresholdKey:
@@ -95,7 +98,7 @@ class Alert:
     target: str = ""
     impact: list[str] = field(default_factory=list)
     withheld: str = ""
-    """Why nobody has been told that it fires; empty when they have, or when it does not fire."""
+    """Why nobody is told of it now; empty when they are, or when it does not fire."""
     told: bool = False
     measured: Labels = ()
     """The labels of the measurement that is judged, among the labels of the alert."""
@@ -114,20 +117,22 @@ class Alert:
 
     @property
     def name(self) -> str:
-        return self.labels["alertname"]
+        return self.labels.get("alertname", "unnamed")
 
     @property
     def threshold_key(self) -> ThresholdKey:
-        """Which threshold it breaches: `Threshold.key`."""
+        """Which threshold it breaches: `Threshold.key`. One that was sent to us stands for itself."""
+        if self.source:
+            return "", self.fingerprint, self.severity
         return self.check, self.name, self.severity
 
 
 REASONS = (
     "first", "added", "changed", "resolved", "reminder", "escalated", "acknowledged", "unmuted", "storm", "flapping",
 )  # fmt: skip
-"""Why a message is sent: a group fires; more of it fires; some of it has ended; all of it has; nobody has heard of it for
-the repeat interval; nobody has acknowledged it in time; somebody has; what kept it quiet is over; too many at once, so
-that they come as one digest; it began or ceased to flap."""
+"""Why a message is sent: a group fires; more of it fires; some of it has ended; all of it has; nothing was said for the
+repeat interval; nobody has acknowledged it in time; somebody has; what kept it quiet is over; too many at once, so that
+they come as one digest; it began or ceased to flap."""
 
 
 @dataclass(slots=True)
@@ -135,8 +140,9 @@ class Notification:
     """One message about one group to one notifier, whole and by itself: it is what the outbox keeps.
 
     `reason` says why it was sent, one of REASONS; `why` adds what the reader can't see from it, as a sentence ("nobody
-    acknowledged it within 15 m"). `at` is steady Unix seconds. `alerts` holds the worst, causes first; `left_out` counts
-    those beyond what the destination takes, and `tally` then says how many of which name there are in all. `dedup_key` depends on the group's identity alone, never on the route, so that edits of routes orphan nothing.
+    acknowledged it within 15m"). `at` is steady Unix seconds. `alerts` holds the worst, causes first; `left_out` counts
+    those beyond what the destination takes, and `tally` then says how many of which name there are in all. `dedup_key`
+    depends on the group's identity alone, never on the route, so that edits of routes orphan nothing.
     """
 
     status: Literal["firing", "resolved"]

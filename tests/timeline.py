@@ -137,6 +137,8 @@ class Timeline:
         kept = Kept(
             alerts=[alert for alert in self.kept.alerts.values() if alert is not None],
             tellings=[telling for telling in self.kept.tellings.values() if telling is not None],
+            silences=[silence for silence in self.kept.silences.values() if silence is not None],
+            escalations=[one for one in self.kept.escalations.values() if one is not None],
         )
         plan = self.engine.plan
         self.engine = Engine(plan, kept, self.now)

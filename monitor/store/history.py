@@ -1,12 +1,15 @@
-"""Results in SQLite: batched in one thread, a quarter of a second behind, and never in the way of a probe."""
+"""Results and decisions in SQLite: batched in one thread, a quarter of a second behind, never in the way of a probe."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from alerts.decisions import Decision
 from checks.base import Outcome, Result
 from monitor.store.connection import Connection
 
@@ -14,6 +17,7 @@ FLUSH_EVERY = 0.25
 FLUSH_AT = 500
 MOST_WAITING = 50_000
 KEPT_SECONDS = 86_400.0
+DECISIONS_KEPT_SECONDS = 30 * 86_400.0
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS checks (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
@@ -21,14 +25,43 @@ CREATE TABLE IF NOT EXISTS results (
   at REAL NOT NULL, check_id INTEGER NOT NULL, outcome INTEGER NOT NULL, took REAL NOT NULL, reason TEXT
 );
 CREATE INDEX IF NOT EXISTS results_by_time ON results (at);
+CREATE TABLE IF NOT EXISTS decisions (
+  at REAL NOT NULL, fingerprint TEXT NOT NULL, step TEXT NOT NULL, why TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS decisions_by_alert ON decisions (fingerprint, at);
+CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (at);
 """
 CODES = {Outcome.OK: 0, Outcome.FAILED: 1, Outcome.ERROR: 2}
 
 Row = tuple[float, int, int, float, str | None]
 
 
+@dataclass(slots=True)
+class _Batch:
+    """What is to be written together."""
+
+    rows: list[Row] = field(default_factory=list)
+    names: list[tuple[int, str]] = field(default_factory=list)
+    decisions: list[tuple[float, str, str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.decisions)
+
+    def take_back(self, batch: _Batch) -> int:
+        """Put what could not be written before what came since, as far as there is room; how much was dropped."""
+        self.names = batch.names + self.names
+        room = max(0, MOST_WAITING - len(self))
+        kept_rows = batch.rows[:room]
+        kept_decisions = batch.decisions[: room - len(kept_rows)]
+        self.rows, self.decisions = kept_rows + self.rows, kept_decisions + self.decisions
+        return len(batch) - len(kept_rows) - len(kept_decisions)
+
+
 class History:
-    """What every probe yielded, for a day. At kill -9 at most the last quarter of a second is lost."""
+    """What every probe yielded, for a day, and what was decided about alerts, for a month.
+
+    At kill -9 at most the last quarter of a second is lost.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,68 +70,89 @@ class History:
         self._connection = Connection(path, _tune, _prepare)
         self._ids = {key: number for number, key in self._connection.read("SELECT id, key FROM checks")}
         self._thread = ThreadPoolExecutor(1, "runwatch-history")
-        self._rows: list[Row] = []
-        self._names: list[tuple[int, str]] = []
+        self._batch = _Batch()
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[None] | None = None
 
     @property
     def waiting(self) -> int:
-        """Results not written yet."""
-        return len(self._rows)
+        """Results and decisions not written yet."""
+        return len(self._batch)
 
     def keep(self, check: str, result: Result) -> None:
         """Take one result; returns at once."""
         number = self._ids.get(check)
         if number is None:
             number = self._ids[check] = len(self._ids) + 1
-            self._names.append((number, check))
-        if len(self._rows) >= MOST_WAITING:
+            self._batch.names.append((number, check))
+        if len(self._batch) >= MOST_WAITING:
             self.dropped += 1
             return
         reason = result.reason.value if result.reason else None
-        self._rows.append((result.at, number, CODES[result.outcome], result.took, reason))
+        self._batch.rows.append((result.at, number, CODES[result.outcome], result.took, reason))
+        self._flush_soon()
+
+    def keep_decisions(self, decisions: Iterable[Decision]) -> None:
+        """Take what was decided about alerts, and why; returns at once."""
+        self._batch.decisions += [(one.at, one.fingerprint, one.step, one.why) for one in decisions]
+        self._flush_soon()
+
+    async def decisions(self, fingerprint: str, most: int = 200) -> list[Decision]:
+        """The newest decisions about one alert, oldest first, those not written yet included."""
+        if self._batch.decisions:
+            self._flush()
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+
+        def read() -> list[Decision]:
+            statement = "SELECT at, step, why FROM decisions WHERE fingerprint = ? ORDER BY at DESC, rowid DESC LIMIT ?"
+            found = self._connection.read(statement, fingerprint, most)
+            return [Decision(fingerprint, at, step, why) for at, step, why in found][::-1]
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, read)
+
+    def _flush_soon(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self._flush)
-        elif len(self._rows) == FLUSH_AT:
+        elif len(self._batch) == FLUSH_AT:
             self._timer.cancel()
             self._flush()
 
     def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._writing is not None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self._flush)
             return
-        self._timer = None
-        rows, names = self._rows, self._names
-        self._rows, self._names = [], []
-        self._writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, rows, names)
-        self._writing.add_done_callback(lambda ended: self._written(ended, rows, names))
+        batch, self._batch = self._batch, _Batch()
+        self._writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, batch)
+        self._writing.add_done_callback(lambda ended: self._written(ended, batch))
 
-    def _written(self, ended: asyncio.Future[None], rows: list[Row], names: list[tuple[int, str]]) -> None:
+    def _written(self, ended: asyncio.Future[None], batch: _Batch) -> None:
         self._writing = None
         trouble = None if ended.cancelled() else ended.exception()
         self.trouble = f"cannot write {self.path}: {trouble}" if trouble else ""
         if trouble is not None:
-            self._names = names + self._names
-            room = max(0, MOST_WAITING - len(self._rows))
-            self.dropped += max(0, len(rows) - room)
-            self._rows = rows[:room] + self._rows
+            self.dropped += self._batch.take_back(batch)
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(1.0, self._flush)
 
-    def _write(self, rows: list[Row], names: list[tuple[int, str]]) -> None:
+    def _write(self, batch: _Batch) -> None:
         def write(connection: sqlite3.Connection) -> None:
-            connection.executemany("INSERT OR IGNORE INTO checks VALUES (?, ?)", names)
-            connection.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT OR IGNORE INTO checks VALUES (?, ?)", batch.names)
+            connection.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?)", batch.rows)
+            connection.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?)", batch.decisions)
 
         self._connection.transaction(write)
 
     async def prune(self, now: float) -> None:
-        """Forget results older than a day, a bounded number at a time."""
+        """Forget results older than a day and decisions older than a month, a bounded number at a time."""
 
         def delete(connection: sqlite3.Connection) -> None:
-            oldest = "SELECT rowid FROM results WHERE at < ? LIMIT 200000"
-            connection.execute(f"DELETE FROM results WHERE rowid IN ({oldest})", (now - KEPT_SECONDS,))
+            for table, kept in (("results", KEPT_SECONDS), ("decisions", DECISIONS_KEPT_SECONDS)):
+                oldest = f"SELECT rowid FROM {table} WHERE at < ? LIMIT 200000"
+                connection.execute(f"DELETE FROM {table} WHERE rowid IN ({oldest})", (now - kept,))
 
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.transaction, delete)
@@ -111,7 +165,7 @@ class History:
             self._timer.cancel()
         self._thread.shutdown(wait=True)
         try:
-            self._write(self._rows, self._names)
+            self._write(self._batch)
         except sqlite3.Error as why:
             self.trouble = f"cannot write {self.path}: {why}"
         self._connection.close()

@@ -14,11 +14,13 @@ from typing import IO, Any
 
 import orjson
 
-from alerts.outbox import Changes, Entry, Kept, NotKept, alert_from, parcel_from
+from alerts.escalation import Escalation
+from alerts.outbox import Changes, Entry, Kept, NotKept, Proof, alert_from, parcel_from
+from alerts.silences import silence_data, silence_from
 from alerts.telling import Telling
 from monitor.store.connection import Connection, StoreUnusable
 
-VERSION = 1
+VERSION = 2
 LEDGER_KEPT = 50_000
 
 SCHEMA = """
@@ -27,6 +29,9 @@ CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT PRIMARY KEY, body BLOB NOT N
 CREATE TABLE IF NOT EXISTS tellings (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (id TEXT PRIMARY KEY, created REAL NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS thread_refs (thread TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS silences (id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS escalations (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS proofs (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ledger (
   id INTEGER PRIMARY KEY, parcel TEXT NOT NULL, receiver TEXT NOT NULL, status TEXT NOT NULL, ended REAL NOT NULL,
   body BLOB NOT NULL
@@ -63,6 +68,9 @@ class SqliteStore:
             tellings=[Telling(**orjson.loads(body)) for (body,) in read("SELECT body FROM tellings")],
             parcels=[parcel_from(orjson.loads(body)) for (body,) in parcels],
             references={thread: orjson.loads(body) for thread, body in read("SELECT thread, body FROM thread_refs")},
+            silences=[silence_from(orjson.loads(body)) for (body,) in read("SELECT body FROM silences")],
+            escalations=[Escalation(**orjson.loads(body)) for (body,) in read("SELECT body FROM escalations")],
+            proofs=[Proof(**orjson.loads(body)) for (body,) in read("SELECT body FROM proofs")],
         )
 
     async def write(self, changes: Changes) -> None:
@@ -146,6 +154,9 @@ def _rows(changes: Changes) -> Rows:
 
     put("alerts", "fingerprint", changes.alerts.items())
     put("tellings", "key", changes.tellings.items())
+    put("silences", "id", ((name, one and silence_data(one)) for name, one in changes.silences.items()))
+    put("escalations", "key", changes.escalations.items())
+    put("proofs", "key", changes.proofs.items())
     put("thread_refs", "thread", ((thread, dict(ref) or None) for thread, ref in changes.references.items()))
     for name, parcel in changes.parcels.items():
         if parcel is None:
@@ -199,3 +210,4 @@ def _prepare(connection: sqlite3.Connection) -> None:
     [version] = connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
     if int(version) > VERSION:
         raise sqlite3.DatabaseError(f"it was written by a newer runwatch (layout {version}, this one knows {VERSION})")
+    connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (str(VERSION),))

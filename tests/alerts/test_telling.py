@@ -1,12 +1,19 @@
 """When a destination is told something: by a table, and that what was told is always resolved."""
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.telling import Pace, due
+from alerts.telling import Pace, Scene, Telling, due
 
 PACE = Pace(group_wait=10, group_interval=300, repeat_interval=3600)
+
+
+def telling(told: Iterable[str], last_sent: float, **fields: object) -> Telling:
+    """One that was told these."""
+    return Telling("k", "t", "team", "g", {}, "d", {}, told=sorted(told), last_sent=last_sent, **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -30,7 +37,7 @@ PACE = Pace(group_wait=10, group_interval=300, repeat_interval=3600)
     ],
 )
 def test_table(told, last_sent, firing, pace, now, reason, at):
-    verdict = due(set(told), last_sent, set(firing), 90.0, pace, now)
+    verdict = due(telling(told, last_sent), Scene(set(firing), first_fired=90.0), pace, now)
     assert (verdict.reason, verdict.at) == (reason, at)
 
 
@@ -41,7 +48,7 @@ def test_table(told, last_sent, firing, pace, now, reason, at):
     now=st.integers(0, 10_000),
 )
 def test_what_was_told_and_ended_is_always_owed_something(told, firing, routed, now):
-    verdict = due(told, 100.0, firing, 50.0, PACE if routed else None, float(now))
+    verdict = due(telling(told, 100.0), Scene(firing, first_fired=50.0), PACE if routed else None, float(now))
     if told and not firing:
         assert verdict.reason == "resolved"
     if not told:

@@ -1,0 +1,124 @@
+"""Gathers who is to hear of what: every firing alert put where its routes lead, with what keeps it quiet there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from alerts.muting import NOT_MUTED, Mute, Muting
+from alerts.plan import Plan
+from alerts.routing import Receiver, Route, group_labels, match
+from alerts.vocabulary import Alert
+
+
+@dataclass(slots=True)
+class Audience:
+    """One receiver and one group of alerts that fire: those it may be told now, and those that are muted, and why."""
+
+    receiver: Receiver
+    route: Route
+    key: str
+    labels: dict[str, str]
+    open: dict[str, Alert] = field(default_factory=dict)
+    muted: dict[str, str] = field(default_factory=dict)
+    escalated: str = ""
+    """Why it is to hear now although it is not the route's own receiver, or hears a second time; empty if not."""
+
+    def take(self, alert: Alert, why: str) -> None:
+        if why:
+            self.muted[alert.fingerprint] = why
+        else:
+            self.open[alert.fingerprint] = alert
+
+    @property
+    def ready_at(self) -> float:
+        """When the group's first message may go."""
+        return min(alert.fired_at for alert in self.open.values()) + self.route.group_wait
+
+    @property
+    def waiting(self) -> list[Alert]:
+        """What may be told and nobody has acknowledged."""
+        return [alert for alert in self.open.values() if not alert.acked_by]
+
+
+def group_key(receiver: str, labels: Mapping[str, str]) -> str:
+    """What a group is known by to one receiver; depends on nothing that an edit of routes would change."""
+    return f"{receiver}:" + "{" + ", ".join(f"{name}={text!r}" for name, text in sorted(labels.items())) + "}"
+
+
+class Gathering:
+    """Routes alerts, remembering where each label set leads. `aimed` ones go past the routes: tests, own trouble."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.aimed: dict[str, tuple[str, str]] = {}
+        self._routes: dict[str, list[Route]] = {}
+        self.adopt(plan)
+
+    def adopt(self, plan: Plan) -> None:
+        """Take over a new configuration."""
+        self._plan = plan
+        self._routes.clear()
+
+    def aim(self, fingerprint: str, receiver: str, kind: str = "") -> None:
+        """Send one alert to a named receiver (and only its notifiers of one kind) past the routes."""
+        self.aimed[fingerprint] = (receiver, kind)
+        self._routes.pop(fingerprint, None)
+
+    def forget(self, fingerprint: str) -> None:
+        """An alert is no more."""
+        self._routes.pop(fingerprint, None)
+        self.aimed.pop(fingerprint, None)
+
+    def routes_of(self, alert: Alert) -> list[Route]:
+        """Where an alert goes."""
+        mark = alert.fingerprint
+        if mark in self.aimed:
+            return [Route(self.aimed[mark][0], group_by=None, repeat_interval=86400.0)]
+        if mark not in self._routes:
+            self._routes[mark] = match(self._plan.route, alert.labels) if self._plan.route else []
+        return self._routes[mark]
+
+    def gather(
+        self, firing: Iterable[Alert], muting: Muting, dependency: Callable[[Alert], str]
+    ) -> tuple[dict[str, Audience], dict[str, Mute]]:
+        """Every audience by its key, and for each alert that nobody may be told of now (by fingerprint) why that is.
+
+        `dependency` says why an alert is but a symptom; the empty text if it is not.
+        """
+        audiences: dict[str, Audience] = {}
+        quiet: dict[str, Mute] = {}
+        for alert in firing:
+            mute = NOT_MUTED if alert.fingerprint in self.aimed else muting.of(alert)
+            if not mute.why and not alert.told and (why := dependency(alert)):
+                # Nobody is told of a symptom, nor that one was kept quiet: it never was news of its own.
+                quiet[alert.fingerprint] = Mute("dependency", why)
+                continue
+            place = self._place(alert, mute, audiences, muting)
+            if place.why:
+                quiet[alert.fingerprint] = place
+        return audiences, quiet
+
+    def _place(self, alert: Alert, mute: Mute, audiences: dict[str, Audience], muting: Muting) -> Mute:
+        """Put an alert where its routes lead; why nobody may hear of it there, if so."""
+        nobody = Mute("route", "no route leads anywhere: nobody is configured to be told")
+        heard = False
+        for route in self.routes_of(alert):
+            receiver = self._plan.receivers.get(route.receiver)
+            if receiver is None or not receiver.notifiers:
+                nobody = Mute("route", f"receiver {route.receiver} has no notifier")
+                continue
+            here = mute if mute.why else muting.of_route(route)
+            nobody = here if here.why else nobody
+            heard = heard or not here.why
+            labels = group_labels(route, alert.labels)
+            key = group_key(route.receiver, labels)
+            if key not in audiences:
+                audiences[key] = Audience(self._aimed_part(alert, receiver), route, key, labels)
+            audiences[key].take(alert, here.why)
+        return NOT_MUTED if heard else nobody
+
+    def _aimed_part(self, alert: Alert, receiver: Receiver) -> Receiver:
+        kind = self.aimed.get(alert.fingerprint, ("", ""))[1]
+        if not kind:
+            return receiver
+        return replace(receiver, notifiers=tuple(n for n in receiver.notifiers if n.kind == kind))

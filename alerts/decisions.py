@@ -1,0 +1,14 @@
+"""One remembered decision about one alert: what `runwatch explain` shows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Decision(NamedTuple):
+    """At `at` (steady Unix seconds) an alert went one `step` further, or was kept from it, and why."""
+
+    fingerprint: str
+    at: float
+    step: str
+    why: str
