@@ -30,6 +30,9 @@ def plan_of(config: Config) -> Plan:
         dependents=_all_dependents(config),
         route=config.route,
         receivers=config.receivers,
+        inhibit_rules=config.inhibit_rules,
+        time_intervals=config.time_intervals,
+        resolve_timeout=config.resolve_timeout,
         external_url=config.server.external_url,
     )
 

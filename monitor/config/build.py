@@ -10,27 +10,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alerts.nearest import nearest
-from alerts.routing import Route
 from checks.base import Check, find_secrets
 from monitor.config.checks import Checks, reached
 from monitor.config.gather import Gathered, gather
 from monitor.config.kinds import check_kinds, notifier_kinds
 from monitor.config.limits import Limits
-from monitor.config.model import NOT_YET, Config, Server, Watchdog, checked_store, default_store
+from monitor.config.model import Config, Server, Watchdog, checked_store, default_store
 from monitor.config.notes import Notes, Spot
 from monitor.config.problems import SHORTEST_SECRET, ConfigError, Place, Problem, scrubbed
 from monitor.config.sections import Section
 from monitor.config.systems import KEYS as SYSTEM_KEYS
 from monitor.config.systems import Defaults, Systems, checked_defaults
-from monitor.config.telling import Receivers, Routes
+from monitor.config.telling import KEYS as TELLING_KEYS
+from monitor.config.telling import ONCE as TELLING_ONCE
+from monitor.config.telling import Telling
 
 if TYPE_CHECKING:
     from monitor.config.environment import Settings
 
-ONCE = ("server", "store", "watchdog", "route")
+ONCE = ("server", "store", "watchdog", *TELLING_ONCE)
 """Keys that one file of a configuration may say."""
 
-KEYS = ("include", *ONCE, "receivers", "plugins", "systems", *SYSTEM_KEYS)
+KEYS = tuple(dict.fromkeys(("include", *ONCE, *TELLING_KEYS, "plugins", "systems", *SYSTEM_KEYS)))
 
 PREFIX = "RUNWATCH_"
 SETTINGS = ("LISTEN", "EXTERNAL_URL", "STORE", "LOG_LEVEL", "LOG_FORMAT")
@@ -90,7 +91,9 @@ class _Build:
         server, store = self._server(settings), self._store(settings)
         watchdog = self._watchdog()
         folders = tuple(dict.fromkeys(self.plugins))
-        receivers, route = self._telling(folders)
+        telling = Telling(
+            self.notes, self.gathered.interpolation, self.gathered.roots, self.once, notifier_kinds(folders)
+        )
         systems = Systems(self.notes, self.gathered.files, self.gathered.digest)
         for spot, section in self._system_parts():
             systems.add(spot, section)
@@ -101,14 +104,17 @@ class _Build:
         limits = Limits(self.notes, self.gathered.interpolation.secrets)
         thresholds = {key: limits.of(one) for key, one in checks.listed.items()}
         dependencies = checks.dependencies()
-        self._warn(checks, route)
+        self._warn(checks)
         made = {key: one.check for key, one in checks.listed.items() if one.check is not None}
         return Config(
             server=server,
             store=store,
             watchdog=watchdog,
-            route=route,
-            receivers=receivers.made,
+            route=telling.route,
+            receivers=telling.receivers,
+            inhibit_rules=telling.inhibit_rules,
+            time_intervals=telling.time_intervals,
+            resolve_timeout=telling.resolve_timeout,
             checks=made,
             thresholds=thresholds,
             systems={name: draft.finished() for name, draft in systems.drafts.items()},
@@ -117,7 +123,7 @@ class _Build:
             ancestors=reached(dependencies),
             plugins=folders,
             files=tuple(dict.fromkeys([*self.gathered.files, *self.gathered.interpolation.files])),
-            secrets=self._secrets(made, receivers, server, watchdog),
+            secrets=self._secrets(made, telling, server, watchdog),
             warnings=tuple(_scrub(one, self.gathered.interpolation.secrets) for one in self.notes.warnings),
             digest=self._digest(),
             log_level=settings.log_level if settings is not None else "info",
@@ -127,7 +133,7 @@ class _Build:
     def _top(self, root: Section) -> None:
         """The keys at the top of one file."""
         spot = Spot(root)
-        self.notes.known_keys(spot, root, KEYS, NOT_YET)
+        self.notes.known_keys(spot, root, KEYS, {})
         for key in ONCE:
             if root.get(key) is None:
                 continue
@@ -202,16 +208,6 @@ class _Build:
         section = self.notes.section(spot, value)
         return self.notes.model(Watchdog, spot, section) if section is not None else None
 
-    def _telling(self, folders: tuple[Path, ...]) -> tuple[Receivers, Route | None]:
-        receivers = Receivers(self.notes, notifier_kinds(folders))
-        for root in self.gathered.roots:
-            for at, value in self.notes.items(Spot(root, ("receivers",)), root.get("receivers")):
-                receivers.add(at, value)
-        receivers.check_fallbacks()
-        if "route" not in self.once:
-            return receivers, None
-        return receivers, Routes(self.notes, receivers.made).root(*self.once["route"])
-
     def _system_parts(self) -> list[tuple[Spot, Section]]:
         """Every mapping with a system's keys: the tops of files that hold any, and the items of `systems`."""
         parts = []
@@ -225,20 +221,20 @@ class _Build:
                     parts.append((at, section))
         return parts
 
-    def _warn(self, checks: Checks, route: Route | None) -> None:
+    def _warn(self, checks: Checks) -> None:
         top = Spot(self.gathered.roots[0])
         if not checks.listed and not self.notes.problems:
             self.notes.warn(top, "there are no checks")
-        if "route" not in self.once and route is None:
+        if "route" not in self.once:
             self.notes.warn(top, "there is no route: nobody is told of any alert")
 
     def _secrets(
-        self, checks: Mapping[str, Check], receivers: Receivers, server: Server, watchdog: Watchdog | None
+        self, checks: Mapping[str, Check], telling: Telling, server: Server, watchdog: Watchdog | None
     ) -> frozenset[str]:
         found = set(self.gathered.interpolation.secrets)
         for check in checks.values():
             found.update(check.secrets())
-        for receiver in receivers.made.values():
+        for receiver in telling.receivers.values():
             for notifier in receiver.notifiers:
                 found.update(find_secrets(dict(notifier)))
         found.update(find_secrets(dict(server)))

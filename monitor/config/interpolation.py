@@ -48,7 +48,7 @@ class Interpolation:
             self.problems.append((place, f"{why}; write $$ for a plain $"))
             return ""
         if inside.startswith("file:"):
-            return self._from_file(inside.removeprefix("file:"), place)
+            return self.from_file(inside.removeprefix("file:"), place)
         named = _NAME.fullmatch(inside)
         if named is None:
             self.problems.append(
@@ -74,7 +74,8 @@ class Interpolation:
             self._keep(unquote(password))
         return value
 
-    def _from_file(self, name: str, place: Place) -> str:
+    def from_file(self, name: str, place: Place) -> str:
+        """What a file holds, relative to the one at the place; "" and a problem where it can't be read."""
         file = Path(name.strip())
         if not file.is_absolute():
             file = Path(place.file).parent / file

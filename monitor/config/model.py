@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from alerts.inhibition import InhibitRule
+from alerts.intervals import TimeInterval
 from alerts.routing import Receiver, Route
 from alerts.vocabulary import Severity, Threshold
 from checks.base import Check, Url
@@ -145,18 +147,10 @@ class Config:
     digest: str
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
-
-
-NOT_YET: Mapping[str, str] = {
-    "inhibit_rules": "inhibition is not carried out yet; until then let checks say depends_on, which does as much",
-    "time_intervals": "time intervals are not carried out yet; leave them out",
-    "mute_time_intervals": "time intervals are not carried out yet; leave them out",
-    "active_time_intervals": "time intervals are not carried out yet; leave them out",
-    "escalation": "escalation is not carried out yet; a receiver's fallback is",
-    "global": "Alertmanager's global settings are not carried out yet; give each receiver its own",
-    "templates": "Go templates can't be carried out; the messages have their own layout",
-}
-"""Keys that are known but not carried out: better refused than silently without effect."""
+    inhibit_rules: tuple[InhibitRule, ...] = ()
+    time_intervals: Mapping[str, TimeInterval] = field(default_factory=dict)
+    resolve_timeout: float = 300.0
+    """Seconds."""
 
 
 def default_store(environ: Mapping[str, str]) -> str:

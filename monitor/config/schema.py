@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,18 @@ from typing import Any
 from pydantic import BaseModel
 
 from alerts.vocabulary import Severity
+from monitor.config.alertmanager import GlobalEntry
 from monitor.config.build import KEYS
 from monitor.config.checks import BESIDE
+from monitor.config.inhibition import InhibitEntry
+from monitor.config.intervals import IntervalEntry
 from monitor.config.kinds import Kinds, check_kinds, notifier_kinds
 from monitor.config.limits import AlertEntry
 from monitor.config.model import Server, Watchdog
+from monitor.config.receivers import ENDING
+from monitor.config.routes import RouteEntry
 from monitor.config.systems import DEFAULT_KEYS
 from monitor.config.systems import KEYS as SYSTEM_KEYS
-from monitor.config.telling import ENDING, RouteEntry
 
 Schema = dict[str, Any]
 
@@ -36,6 +41,9 @@ def schema(folders: Iterable[Path] = ()) -> Schema:
     definitions["receiver"] = _receiver(notifier_kinds(folders), definitions)
     definitions["route"] = _model(RouteEntry, "route", definitions)
     definitions["route"]["properties"]["routes"] = {"type": "array", "items": {"$ref": "#/$defs/route"}}
+    definitions["inhibit_rule"] = _model(InhibitEntry, "inhibit_rule", definitions)
+    definitions["time_interval"] = _model(IntervalEntry, "time_interval", definitions)
+    intervals = {"type": "array", "items": {"$ref": "#/$defs/time_interval"}}
     system = _system(definitions)
     definitions["system"] = _object(system, SYSTEM_KEYS)
     top = {
@@ -45,6 +53,11 @@ def schema(folders: Iterable[Path] = ()) -> Schema:
         "watchdog": _model(Watchdog, "watchdog", definitions),
         "route": {"$ref": "#/$defs/route"},
         "receivers": {"type": "array", "items": {"$ref": "#/$defs/receiver"}},
+        "global": _model(GlobalEntry, "global", definitions),
+        "inhibit_rules": {"type": "array", "items": {"$ref": "#/$defs/inhibit_rule"}},
+        "time_intervals": intervals,
+        "mute_time_intervals": intervals | {"description": "The old name of time_intervals."},
+        "templates": {"type": "array", "maxItems": 0, "description": "Alertmanager's; only an empty list."},
         "plugins": TEXTS | {"description": "Folders that hold further kinds, relative to this file."},
         "systems": {"type": "array", "items": {"$ref": "#/$defs/system"}},
         **system,
@@ -118,9 +131,18 @@ def _receiver(kinds: Kinds[Any], definitions: Schema) -> Schema:
     for name in kinds.names():
         model = kinds.load(name)
         if not isinstance(model, str):
-            definitions[f"notifier_{name}"] = _model(model, f"notifier_{name}", definitions)
+            definitions[f"notifier_{name}"] = _with_files(_model(model, f"notifier_{name}", definitions))
             properties[name + ENDING] = {"type": "array", "items": {"$ref": f"#/$defs/notifier_{name}"}}
     return _object(properties, properties) | {"required": ["name"]}
+
+
+def _with_files(notifier: Schema) -> Schema:
+    """The schema with `<key>_file` beside each secret; what is required may come from there, or from `global`."""
+    secret = [name for name, held in notifier["properties"].items() if '"password"' in json.dumps(held)]
+    for name in secret:
+        notifier["properties"][f"{name}_file"] = TEXT | {"description": f"A file that holds {name}."}
+    notifier.pop("required", None)
+    return notifier
 
 
 def _model(model: type[BaseModel], prefix: str, definitions: Schema) -> Schema:

@@ -146,7 +146,7 @@ def _owner(model: type[BaseModel], path: Sequence[Step]) -> type[BaseModel] | No
         if isinstance(step, int):
             continue
         field = model.model_fields.get(step)
-        inner = _inner_model(field.annotation) if field is not None else None
+        inner = inner_model(field.annotation) if field is not None else None
         if inner is None:
             return None
         model = inner
@@ -164,11 +164,12 @@ def _keys(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _inner_model(annotation: Any) -> type[BaseModel] | None:
+def inner_model(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field of this annotation holds, itself or as an alternative; None where it holds none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for part in getattr(annotation, "__args__", ()):
-        found = _inner_model(part)
+        found = inner_model(part)
         if found is not None:
             return found
     return None
