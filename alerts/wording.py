@@ -13,12 +13,58 @@ CUT = " … (cut)"
 
 
 def headline(note: Notification) -> str:
-    """One line for a lock screen: how bad, what, where, and how many more."""
-    worst = (note.firing or note.alerts)[0]
-    more = len(note.firing or note.alerts) - 1
-    mark = "RESOLVED" if note.status == "resolved" else worst.severity_word or worst.severity.value
-    tail = f" (+{more} more)" if more else ""
-    return f"[{mark}] {worst.name} · {worst.check}{tail}: {summary(worst, note.at)}"
+    """One line for a lock screen: how bad, in which state, what, where, and how many more."""
+    told = note.firing or note.alerts
+    worst, more = told[0], len(told) - 1 + note.left_out
+    mark = ", ".join(["RESOLVED"] if note.status == "resolved" else [severity_of(worst), *_states(note)])
+    if note.reason == "storm" and note.status == "firing":
+        return f"[{mark}] {more + 1:,} alerts, first {name_of(worst)} · {worst.check}: {summary(worst, note.at)}"
+    tail = f" (+{more:,} more)" if more else ""
+    return f"[{mark}] {name_of(worst)} · {worst.check}{tail}: {summary(worst, note.at)}"
+
+
+def _states(note: Notification) -> list[str]:
+    """What a reader of the headline must know besides: one word each."""
+    who = acknowledged_by(note)
+    found = [f"acknowledged by {cut(who, 60)}"] if who else []
+    return [*found, note.reason] if note.reason in ("escalated", "storm", "flapping") else found
+
+
+def acknowledged_by(note: Notification) -> str:
+    """Who has it, where somebody has all that fires; else empty."""
+    names = [alert.acked_by for alert in note.firing]
+    return ", ".join(dict.fromkeys(names)) if names and all(names) else ""
+
+
+def circumstances(note: Notification) -> list[str]:
+    """Sentences about the message as a whole: why it came, who has it, what flaps, what is counted and not listed."""
+    said = [note.why] if note.why else []
+    for alert in note.firing[:5]:
+        if alert.acked_by:
+            until = f" until {clock_time(alert.acked_until)}" if alert.acked_until else ""
+            said.append(f"{name_of(alert)}: {alert.acked_by} has it since {clock_time(alert.acked_at)}{until}")
+        if alert.flapping:
+            said.append(f"{name_of(alert)} · {alert.check} flaps: {alert.flapping}")
+    if note.left_out:
+        said.append(f"{note.left_out:,} more are not listed here")
+    if note.tally:
+        said.append("In all: " + _listed([f"{name} × {count:,}" for name, count in note.tally], 20))
+    return list(dict.fromkeys(said))
+
+
+def severity_of(alert: Alert) -> str:
+    """How bad, in the system's own word."""
+    return alert.severity_word or alert.severity.value
+
+
+def name_of(alert: Alert) -> str:
+    """What it is called; an alert from elsewhere may have no name."""
+    return alert.labels.get("alertname") or "alert without a name"
+
+
+def page_of(note: Notification, alert: Alert) -> str:
+    """The address of the alert on our page; empty where people can't reach it."""
+    return f"{note.external_url.rstrip('/')}/#{alert.fingerprint}" if note.external_url else ""
 
 
 def summary(alert: Alert, now: float) -> str:
@@ -36,17 +82,14 @@ def facts(alert: Alert, now: float) -> list[tuple[str, str]]:
     """What a person wants to know next, as titled lines; only what there is."""
     firing = alert.phase is Phase.FIRING
     lines = [
-        ("Severity", f"{alert.severity_word or alert.severity.value} ({alert.severity.value})"),
+        ("Severity", f"{severity_of(alert)} ({alert.severity.value})"),
         ("Since", f"{clock_time(alert.since)} ({show_duration(max(0.0, now - alert.since))} ago)"),
         ("Until", "" if firing else clock_time(alert.resolved_at)),
         ("Value", f"{alert.value} (limit: {alert.limit})" if alert.limit else ""),
         ("Target", alert.target),
         ("Reason", alert.reason),
         ("Meaning", alert.annotations.get("description", "")),
-        (
-            "Affected",
-            ", ".join(alert.impact[:10]) + (f" and {len(alert.impact) - 10} more" if alert.impact[10:] else ""),
-        ),
+        ("Affected", _listed(alert.impact, 10)),
     ]
     return [(title, text) for title, text in lines if text]
 
@@ -55,7 +98,7 @@ def links(note: Notification) -> list[tuple[str, str]]:
     """Title and address of what to open: the page, the runbook, the dashboard."""
     found = []
     if note.external_url:
-        found.append(("Open in runwatch", f"{note.external_url.rstrip('/')}/#{note.alerts[0].fingerprint}"))
+        found.append(("Open in runwatch", page_of(note, note.alerts[0])))
     for alert in note.alerts[:3]:
         for title, address in (
             ("Runbook", alert.runbook.url or alert.annotations.get("runbook_url", "")),
@@ -95,4 +138,4 @@ def _listed(items: list[str], most: int) -> str:
 
 def names(alerts: Iterable[Alert]) -> str:
     """The alerts' names, once each, in order."""
-    return ", ".join(dict.fromkeys(printable(alert.name) for alert in alerts))
+    return ", ".join(dict.fromkeys(printable(name_of(alert)) for alert in alerts))

@@ -19,6 +19,7 @@ from alerts.delivery import Attempt, Delivery
 from alerts.engine import Engine
 from alerts.notifiers.base import Notifier
 from alerts.pager import Pager
+from alerts.templates import AS_KEPT
 from checks import kinds
 from checks.base import Check, Result
 from monitor import housekeeping, voice
@@ -179,7 +180,7 @@ class App:
         kind = kinds.load(
             "alerts.notifiers", str(destination["kind"]), Notifier, self.config.plugins, "runwatch.notifiers"
         )
-        return kind(**destination["config"])
+        return kind.model_validate(destination["config"], context=AS_KEPT)
 
     def _attempted(self, attempt: Attempt) -> None:
         self.metrics.count_attempt(attempt, self.clock.now())

@@ -70,6 +70,18 @@ def parser() -> argparse.ArgumentParser:
     test.add_argument("--receiver", required=True, metavar="R")
     test.add_argument("--severity", default="critical", metavar="P0", help="critical, high … or a system's own word")
     test.add_argument("--channel", metavar="KIND", help="only its notifiers of one kind, such as slack")
+
+    templates = commands.add_parser("template", help="what messages look like, and what a template makes")
+    doing = templates.add_subparsers(dest="action", metavar="ACTION", required=True)
+    render = doing.add_parser("render", parents=[config, as_json], help="a message, or a template, with a sample")
+    render.add_argument("--receiver", metavar="R", help="everything that each notifier of it would send")
+    render.add_argument("--field", metavar="KEY", help="only this template of the receiver, such as title")
+    own = render.add_mutually_exclusive_group()
+    own.add_argument("--template", metavar="TEXT", help="a template that stands nowhere yet")
+    own.add_argument("--file", metavar="F", help="the same, from a file")
+    samples = ["firing", "resolved", "acknowledged", "escalated", "storm"]
+    render.add_argument("--sample", choices=samples, default="firing", help="which notification to render")
+    render.add_argument("--dialect", choices=["text", "html", "slack"], default="text", help="how --template escapes")
     return top
 
 
@@ -104,6 +116,10 @@ def _dispatch(asked: argparse.Namespace) -> int:
             from monitor.commands import demo
 
             return demo.main(asked)
+        case "template":
+            from monitor.commands import template
+
+            return template.main(asked)
         case _:
             from monitor.commands import remote
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from alerts.notifiers.base import Notifier
+from alerts.templates import HtmlTemplate, SlackTemplate, Template
 from checks.base import DURATION, Check, Measurement, Url
 from checks.units import Duration, Share, Size, show_duration, show_size
 from monitor.config.kinds import Kinds, check_kinds, notifier_kinds
@@ -142,7 +143,7 @@ def _inner_model(annotation: Any) -> type[BaseModel] | None:
 _NAMES: dict[Any, str] = {
     Duration: "duration", Size: "size", Share: "share", str: "text", int: "whole number", float: "number",
     bool: "true or false", Url: "address", SecretStr: "secret", Any: "any value", Path: "file", NoneType: "nothing",
-    dict: "mapping", list: "list",
+    dict: "mapping", list: "list", Template: "template", HtmlTemplate: "template", SlackTemplate: "template",
 }  # fmt: skip
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from alerts.templates import Texts
 from alerts.vocabulary import Notification
+from alerts.wording import headline
 
 if TYPE_CHECKING:
     # For types only: a configuration is read and validated without it, in 100 ms less.
@@ -79,13 +81,25 @@ class Notifier(BaseModel):
         raise NotImplementedError
 
     @property
+    def mergeable(self) -> bool:
+        """Whether messages about several groups may go as one when it is behind: it keeps no thread, no incident."""
+        return False
+
+    def preview(self, note: Notification, texts: Texts) -> Any:
+        """What would be sent, as plain data for people to look at: no secrets."""
+        return {"text": headline(note)}
+
+    @property
     def limit_key(self) -> str:
         """Which destinations share one pace: a routing key, a channel."""
         return self.kind
 
 
 def refusal(who: str, answer: ClientResponse, said: str) -> NotDelivered:
-    """What an HTTP answer that does not accept means: 408, 429 and 5xx are worth another try, the rest is not."""
+    """What an HTTP answer that does not accept means: 408, 429 and 5xx are worth another try, the rest is not.
+
+    A redirection counts as a refusal: whoever follows it asks anew with GET, and the page would be lost in silence.
+    """
     sentence = f"{who} answered {answer.status}: {said.strip()[:300] or 'nothing'}"
     if answer.status == 429:
         return NotDelivered(sentence, retry=True, reason="rateLimited", after=retry_after(answer))
@@ -93,6 +107,16 @@ def refusal(who: str, answer: ClientResponse, said: str) -> NotDelivered:
         return NotDelivered(sentence, retry=True, reason="serverError", after=retry_after(answer))
     reason = "authError" if answer.status in (401, 403) else "clientError"
     return NotDelivered(sentence, retry=False, reason=reason)
+
+
+async def said(answer: ClientResponse, most: int = 500) -> str:
+    """The beginning of what an answer says, in bytes at most `most`: whoever answers may send without an end."""
+    heard = bytearray()
+    async for piece in answer.content.iter_any():
+        heard += piece
+        if len(heard) >= most:
+            break
+    return bytes(heard[:most]).decode("utf-8", "replace")
 
 
 def retry_after(answer: ClientResponse) -> float | None:

@@ -8,15 +8,29 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 from pydantic import Field, SecretStr
 
-from alerts.notifiers.base import NotDelivered, Notifier, Receipt, refusal
+from alerts.notifiers.base import NotDelivered, Notifier, Receipt, refusal, said
+from alerts.templates import Template, Texts
 from alerts.vocabulary import Alert, Notification, Severity
-from alerts.wording import cut, evidence, facts, headline, links, names, rfc3339
+from alerts.wording import (
+    acknowledged_by,
+    circumstances,
+    cut,
+    evidence,
+    facts,
+    headline,
+    links,
+    name_of,
+    names,
+    rfc3339,
+)
 from checks.base import Url, printable
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 LARGEST_EVENT = 512_000
+LONGEST_LINK = 2_000
+MOST_DETAILS = 20
 SEVERITIES = {
     Severity.CRITICAL: "critical",
     Severity.HIGH: "error",
@@ -35,6 +49,10 @@ class PagerDuty(Notifier):
     region: str = Field(default="us", pattern="^(us|eu)$", description="PagerDuty's service region: us or eu.")
     url: Url | None = Field(default=None, description="Another address than the region's own.")
 
+    description: Template | None = Field(default=None, description="The incident's title, in place of the headline.")
+    details: dict[str, Template] = Field(default={}, description="More details by name; an empty one is left out.")
+    client: Template | None = Field(default=None, description="Who says it, in place of runwatch.")
+
     @property
     def limit_key(self) -> str:
         return f"pagerduty:{self.routing_key.get_secret_value()}"
@@ -42,53 +60,87 @@ class PagerDuty(Notifier):
     async def send(self, note: Notification, http: ClientSession, reference: Mapping[str, str]) -> Receipt:
         """Source: PagerDuty's Events API v2 documentation; every field is kept within its limit."""
         address = self.url.reveal() if self.url else ADDRESSES[self.region]
-        data = encoded(event(note, self.routing_key.get_secret_value()))
-        async with http.post(address, data=data, headers={"Content-Type": "application/json"}) as answer:
-            said = (await answer.text())[:500]
+        texts = Texts(note)
+        data = encoded(self.message(note, texts) | {"routing_key": self.routing_key.get_secret_value()})
+        headers = {"Content-Type": "application/json"}
+        async with http.post(address, data=data, headers=headers, allow_redirects=False) as answer:
             if answer.status == 202:
-                return Receipt({"dedup_key": note.dedup_key})
+                return Receipt({"dedup_key": note.dedup_key}, texts.note)
+            heard = await said(answer)
             if answer.status == 400:
-                raise NotDelivered(f"PagerDuty calls the event invalid: {said}", retry=False, reason="clientError")
-            raise refusal("PagerDuty", answer, said)
+                reason = "authError" if "routing_key" in heard or "routing key" in heard.lower() else "clientError"
+                raise NotDelivered(f"PagerDuty calls the event invalid: {heard}", retry=False, reason=reason)
+            raise refusal("PagerDuty", answer, heard)
+
+    def message(self, note: Notification, texts: Texts) -> dict[str, Any]:
+        """The event, but for the routing key."""
+        made = event(note)
+        if made["event_action"] != "trigger":
+            return made
+        payload = made["payload"]
+        summary = texts.of("description", self.description, "").strip()
+        payload["summary"] = cut(printable(summary), 1024) if summary else payload["summary"]
+        client = texts.of("client", self.client, "").strip()
+        made["client"] = cut(printable(client), 512) if client else made["client"]
+        for name, template in list(self.details.items())[:MOST_DETAILS]:
+            text = texts.of(f"details.{name}", template, "")
+            if text:
+                payload["custom_details"][name] = cut(printable(text), 8_000)
+        if texts.complaints:
+            payload["custom_details"]["templates"] = printable(texts.note)
+        return made
+
+    def preview(self, note: Notification, texts: Texts) -> dict[str, Any]:
+        """See Notifier."""
+        return self.message(note, texts)
 
 
-def event(note: Notification, routing_key: str) -> dict[str, Any]:
-    """The event for a notification: a trigger while anything of the group fires, else the resolve."""
+def event(note: Notification) -> dict[str, Any]:
+    """The event for a notification: the resolve, an acknowledgement of all that fires, else a trigger."""
     if note.status == "resolved":
-        return {"routing_key": routing_key, "event_action": "resolve", "dedup_key": note.dedup_key}
-    worst = note.firing[0]
+        return {"event_action": "resolve", "dedup_key": note.dedup_key}
+    if note.reason == "acknowledged" and acknowledged_by(note):
+        return {"event_action": "acknowledge", "dedup_key": note.dedup_key}
+    worst = note.firing[0] if note.firing else note.alerts[0]
+    shown = note.firing[:MOST_DETAILS]
     details = {
-        "firing": [_detail(alert, note.at) for alert in note.firing[:20]],
-        "resolved": names(note.resolved),
+        "why": [printable(cut(sentence, 2_000)) for sentence in circumstances(note)],
+        "firing": [_detail(alert, note.at) for alert in shown],
+        "resolved": cut(names(note.resolved), 4_000),
         "runbook": cut(printable(worst.runbook.text), 8_000),
     }
-    if len(note.firing) > 20:
-        details["more"] = f"{len(note.firing) - 20} more alerts fire in this group: {names(note.firing[20:200])}"
+    more = len(note.firing) - len(shown) + note.left_out
+    if more > 0:
+        rest = note.firing[MOST_DETAILS:200]
+        details["more"] = f"{more:,} more alerts fire in this group" + (f": {cut(names(rest), 4_000)}" if rest else "")
     return {
-        "routing_key": routing_key,
         "event_action": "trigger",
         "dedup_key": note.dedup_key,
         "client": "runwatch",
         **({"client_url": note.external_url} if note.external_url else {}),
         "payload": {
             "summary": cut(printable(headline(note)), 1024),
-            "source": cut(printable(worst.target or worst.check), 512),
+            "source": cut(printable(worst.target or worst.check or name_of(worst)), 512),
             "severity": SEVERITIES[note.severity],
             "timestamp": rfc3339(worst.since),
             "component": cut(printable(worst.check), 512),
             "group": cut(printable(worst.labels.get("system", "")), 512),
-            "class": cut(printable(worst.name), 512),
+            "class": cut(printable(name_of(worst)), 512),
             "custom_details": {name: text for name, text in details.items() if text},
         },
-        "links": [{"href": address, "text": title} for title, address in links(note)],
+        "links": [{"href": address, "text": title} for title, address in links(note) if len(address) <= LONGEST_LINK],
     }
 
 
 def _detail(alert: Alert, now: float) -> dict[str, str]:
     told = {title.lower(): printable(cut(text, 4_000)) for title, text in facts(alert, now)}
-    said = {"alert": printable(alert.name), "check": alert.check, "what": printable(cut(alert.sentence, 2_000))}
+    what = {
+        "alert": printable(cut(name_of(alert), 512)),
+        "check": printable(alert.check[:512]),
+        "what": printable(cut(alert.sentence, 2_000)),
+    }
     shown = {"evidence": printable(evidence(alert, 8_000))} if alert.evidence else {}
-    return said | told | shown
+    return what | told | shown
 
 
 def encoded(event: dict[str, Any]) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from alerts.nearest import meant
+from alerts.templates import TemplateError
 from monitor.config.interpolation import looks_secret
 from monitor.config.problems import CREDENTIALS, Step
 
@@ -90,6 +91,8 @@ def _sentence(one: Any, path: Sequence[Step], model: type[BaseModel], further: I
                 meant(one["input"], words) if isinstance(one["input"], str) and not _hidden(one["input"], path) else ""
             )
         case "value_error":
+            if isinstance(context["error"], TemplateError):
+                return str(context["error"])
             return _own(str(context["error"]), one["input"], path, _is_secret(model, path))
         case "assertion_error":
             return "it can't be used"

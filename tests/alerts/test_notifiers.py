@@ -4,9 +4,10 @@ import orjson
 import pytest
 from aiohttp import ClientSession
 
+from alerts.notifiers._slack_message import LONGEST_MESSAGE, message
 from alerts.notifiers.base import NotDelivered
 from alerts.notifiers.pagerduty import LARGEST_EVENT, PagerDuty, encoded, event
-from alerts.notifiers.slack import LONGEST_MESSAGE, Slack, message
+from alerts.notifiers.slack import Slack
 from alerts.notifiers.webhook import Webhook
 from alerts.vocabulary import Phase, dedup_key
 from monitor.demo.inbox import Fault, Inbox
@@ -90,11 +91,11 @@ async def test_every_limit_of_pagerduty_holds_for_hostile_texts(inbox, http):
     [message] = inbox.sent_to("/v2/enqueue")
     assert message.status == 202
     assert "\x00" not in orjson.dumps(message.body).decode()
-    assert len(encoded(event(note(*[hostile] * 200), KEY))) <= LARGEST_EVENT
+    assert len(encoded(event(note(*[hostile] * 200)))) <= LARGEST_EVENT
 
 
 def test_an_event_that_is_too_large_says_what_was_left_out():
-    large = event(note(), KEY)
+    large = event(note())
     large["payload"]["custom_details"]["firing"] = ["x" * 1_000] * 600
     assert "left out" in orjson.loads(encoded(large))["payload"]["custom_details"]["cut"]
 
@@ -149,7 +150,7 @@ async def test_slack_by_webhook_posts_each_message(inbox, http):
 
 async def test_hostile_texts_mention_nobody_and_break_no_limit(inbox, http):
     hostile = alert(name=NASTY, sentence=NASTY, evidence=[(NASTY, NASTY)] * 12, annotations={"summary": NASTY})
-    content = message(note(*[hostile] * 60))
+    content = message(note(*[hostile] * 60), "", None, [])
     text = orjson.dumps(content).decode()
     assert "<!channel>" not in text
     assert "\\u0000" not in text
@@ -185,8 +186,8 @@ async def test_webhook_cuts_what_is_too_much_and_says_so(inbox, http):
 
 def test_a_mixed_group_names_both_and_stays_firing():
     mixed = note(alert(), alert(name="DiskFull", phase=Phase.INACTIVE, resolved_at=NOON), reason="changed")
-    assert event(mixed, KEY)["payload"]["custom_details"]["resolved"] == "DiskFull"
-    assert message(mixed)["attachments"][0]["color"] != "#2f9e44"
+    assert event(mixed)["payload"]["custom_details"]["resolved"] == "DiskFull"
+    assert message(mixed, "", None, [])["attachments"][0]["color"] != "#2f9e44"
 
 
 def test_the_dedup_key_names_the_group_within_255_ascii_characters():
