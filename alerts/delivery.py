@@ -12,14 +12,18 @@ from typing import Any
 
 import aiohttp
 
+from alerts.message import merged
 from alerts.notifiers.base import NotDelivered, Notifier, Receipt
 from alerts.outbox import Changes, Entry, Parcel
+from alerts.pacing import LONGEST_BACK_OFF, Pacer, back_off
 
 ATTEMPT_TIMEOUT = 10.0
-LONGEST_BACK_OFF = 60.0
-LONGEST_RETRY_AFTER = 3600.0
 FALL_OVER_AFTER = 120.0
 AT_ONCE = 64
+MERGE_FROM = 3
+"""So many messages more must wait for one destination before they are put into one."""
+BEHIND = 5.0
+"""Seconds that a message may be from its turn to be taken along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +38,10 @@ class Attempt:
     waited: float
 
 
-def back_off(attempts: int, asked: float | None, chance: float) -> float:
-    """Seconds until the next attempt: the receiver's own word, else 1, 2, 4 … 60 with jitter (`chance` in 0..1)."""
-    if asked is not None:
-        return min(max(asked, 1.0), LONGEST_RETRY_AFTER)
-    return min(2.0 ** min(attempts - 1, 10), LONGEST_BACK_OFF) * (0.5 + 0.5 * chance)
-
-
-class Pacer:
-    """A token bucket: as many at once as the destination takes in three seconds (at least one), then evenly."""
-
-    def __init__(self, per_minute: float) -> None:
-        self._per_second = per_minute / 60
-        self._most = max(1.0, self._per_second * 3)
-        self._tokens = self._most
-        self._at: float | None = None
-
-    def wait(self, now: float) -> float:
-        """Seconds until one more may go; 0 takes it."""
-        if self._at is not None:
-            self._tokens = min(self._most, self._tokens + max(0.0, now - self._at) * self._per_second)
-        self._at = now
-        if self._tokens >= 1:
-            self._tokens -= 1
-            return 0.0
-        return (1 - self._tokens) / self._per_second
-
-
 class Delivery:
     """Delivers parcels: within a queue in order, so that no resolve overtakes its page; queues side by side.
+
+    A destination that is behind gets what waits for it in one message, where its kind allows that.
 
     `clock` gives steady Unix seconds; `build` makes a notifier of a destination; `write` makes changes durable, trying
     again by itself; `fall_over` is asked once when a parcel can't be delivered for long; `report` hears of attempts.
@@ -84,6 +63,9 @@ class Delivery:
         self._fall_over = fall_over
         self._report = report
         self._queues: dict[str, deque[Parcel]] = {}
+        self._in_flight: set[str] = set()
+        self._behind: set[str] = set()
+        self._superseded = Changes()
         self._due: list[tuple[float, str]] = []
         self._busy: set[asyncio.Task[None]] = set()
         self._pacers: dict[str, Pacer] = {}
@@ -92,13 +74,25 @@ class Delivery:
         self._wake = asyncio.Event()
 
     def submit(self, parcels: Iterable[Parcel]) -> None:
-        """Take over parcels, oldest first."""
+        """Take over parcels, oldest first. One that only says more than the one waiting before it takes its place."""
         for parcel in parcels:
             queue = self._queues.setdefault(parcel.queue, deque())
+            if queue and parcel.queue not in self._in_flight and _says_more(parcel, queue[-1]):
+                self._supersede(queue, parcel)
+                continue
             queue.append(parcel)
             if len(queue) == 1:
                 heapq.heappush(self._due, (parcel.next_at, parcel.queue))
         self._wake.set()
+
+    def _supersede(self, queue: deque[Parcel], parcel: Parcel) -> None:
+        older = queue.pop()
+        parcel.note.reason, parcel.note.why = older.note.reason, older.note.why
+        parcel.created, parcel.next_at = older.created, older.next_at
+        parcel.attempts, parcel.fell_over = older.attempts, older.fell_over
+        queue.append(parcel)
+        entry = _entry(older, "superseded", self._clock(), "a later message says the same and more")
+        self._superseded.merge(Changes(parcels={older.id: None, parcel.id: parcel}, entries=[entry]))
 
     @property
     def pending(self) -> list[Parcel]:
@@ -110,6 +104,9 @@ class Delivery:
         while True:
             self._wake.clear()
             now = self._clock()
+            if self._superseded:
+                changes, self._superseded = self._superseded, Changes()
+                await self._write(changes)
             while self._due and self._due[0][0] <= now and len(self._busy) < AT_ONCE:
                 _, name = heapq.heappop(self._due)
                 self._start(name, now)
@@ -130,45 +127,74 @@ class Delivery:
 
     def _start(self, name: str, now: float) -> None:
         queue = self._queues.get(name)
-        if not queue:
-            return
-        parcel = queue[0]
-        task = asyncio.get_running_loop().create_task(self._turn(parcel, now), name=f"deliver {parcel.id}")
+        if not queue or name in self._in_flight or queue[0].next_at > now:
+            return  # it went with another parcel meanwhile; a later turn is noted for what is left of it
+        parcels = [queue[0], *self._companions(queue[0], now)]
+        self._in_flight.update(parcel.queue for parcel in parcels)
+        task = asyncio.get_running_loop().create_task(self._turn(parcels, now), name=f"deliver {parcels[0].id}")
         self._busy.add(task)
-        task.add_done_callback(lambda done: self._ended(done, parcel))
+        task.add_done_callback(lambda done: self._ended(done, parcels))
 
-    def _ended(self, task: asyncio.Task[None], parcel: Parcel) -> None:
+    def _ended(self, task: asyncio.Task[None], parcels: list[Parcel]) -> None:
         self._busy.discard(task)
         if not task.cancelled() and (bug := task.exception()) is not None:
             why = f"delivery broke: {type(bug).__name__}: {bug}"
-            self._report(Attempt(parcel, "retry", why, "other", 0.0, 0.0))
-            self._later(parcel, self._clock() + LONGEST_BACK_OFF)
+            for parcel in parcels:
+                self._report(Attempt(parcel, "retry", why, "other", 0.0, 0.0))
+                parcel.next_at = self._clock() + LONGEST_BACK_OFF
+        self._free(parcel.queue for parcel in parcels)
+
+    def _free(self, names: Iterable[str]) -> None:
+        """These queues may have their next turn when their heads are due."""
+        for name in names:
+            self._in_flight.discard(name)
+            if name in self._queues:
+                heapq.heappush(self._due, (self._queues[name][0].next_at, name))
         self._wake.set()
 
-    async def _turn(self, parcel: Parcel, now: float) -> None:
-        """One attempt at the head of a queue, and what follows from it."""
+    async def _turn(self, parcels: list[Parcel], now: float) -> None:
+        """One attempt at the heads of queues, as one message where they are several, and what follows from it."""
         try:
-            notifier = self._notifier(parcel)
+            notifier = self._notifier(parcels[0])
         except Exception as why:  # the second of the two named places: a destination that can't be built loses no page
-            await self._refused(parcel, NotDelivered(f"cannot use this destination: {why}", retry=False), now, 0.0)
+            await self._refused(parcels, NotDelivered(f"cannot use this destination: {why}", retry=False), now, 0.0)
             return
         wait = self._pacer(notifier).wait(now)
         if wait:
-            self._later(parcel, now + wait)
+            if notifier.mergeable:
+                self._behind.add(repr(parcels[0].destination))
+            for parcel in parcels:
+                parcel.next_at = now + wait
             return
         started = asyncio.get_running_loop().time()
         try:
-            receipt = await self._attempt(notifier, parcel)
+            receipt = await self._attempt(notifier, parcels)
         except NotDelivered as refusal:
-            await self._refused(parcel, refusal, self._clock(), asyncio.get_running_loop().time() - started)
+            await self._refused(parcels, refusal, self._clock(), asyncio.get_running_loop().time() - started)
             return
-        await self._accepted(parcel, receipt, self._clock(), asyncio.get_running_loop().time() - started)
+        await self._accepted(parcels, receipt, self._clock(), asyncio.get_running_loop().time() - started)
 
-    async def _attempt(self, notifier: Notifier, parcel: Parcel) -> Receipt:
-        parcel.attempts += 1
+    def _companions(self, parcel: Parcel, now: float) -> list[Parcel]:
+        """What else waits for a destination that is behind, where its messages can be put into one."""
+        destination = repr(parcel.destination)
+        if destination not in self._behind:
+            return []
+        free = self._queues.keys() - self._in_flight - {parcel.queue}
+        heads = [self._queues[name][0] for name in free]
+        found = [head for head in heads if head.next_at <= now + BEHIND and head.destination == parcel.destination]
+        if len(found) < MERGE_FROM:
+            self._behind.discard(destination)
+            return []
+        return sorted(found, key=lambda head: head.created)
+
+    async def _attempt(self, notifier: Notifier, parcels: list[Parcel]) -> Receipt:
+        for parcel in parcels:
+            parcel.attempts += 1
+        note = merged([parcel.note for parcel in parcels], notifier.most_alerts) if parcels[1:] else parcels[0].note
+        reference = {} if parcels[1:] else self.references.get(parcels[0].thread, {})
         try:
             async with asyncio.timeout(ATTEMPT_TIMEOUT):
-                return await notifier.send(parcel.note, self._http, self.references.get(parcel.thread, {}))
+                return await notifier.send(note, self._http, reference)
         except NotDelivered:
             raise
         except TimeoutError:
@@ -179,44 +205,44 @@ class Delivery:
         except Exception as bug:  # a notifier's bug must not lose a page: it is reported and tried again
             raise NotDelivered(f"the notifier broke: {type(bug).__name__}: {bug}", retry=True) from bug
 
-    async def _accepted(self, parcel: Parcel, receipt: Receipt, now: float, took: float) -> None:
-        changes = Changes(parcels={parcel.id: None}, entries=[_entry(parcel, "delivered", now)])
-        if receipt.reference:
-            self.references[parcel.thread] = changes.references[parcel.thread] = receipt.reference
-        if parcel.note.status == "resolved":
-            self.references.pop(parcel.thread, None)
-            changes.references[parcel.thread] = {}
-        self._report(Attempt(parcel, "delivered", receipt.note, "", took, now - parcel.created))
+    async def _accepted(self, parcels: list[Parcel], receipt: Receipt, now: float, took: float) -> None:
+        changes = Changes(
+            parcels={parcel.id: None for parcel in parcels},
+            entries=[_entry(parcel, "delivered", now) for parcel in parcels],
+        )
+        for parcel in parcels:
+            if receipt.reference and not parcels[1:]:
+                self.references[parcel.thread] = changes.references[parcel.thread] = receipt.reference
+            if parcel.note.status == "resolved":
+                self.references.pop(parcel.thread, None)
+                changes.references[parcel.thread] = {}
+            self._report(Attempt(parcel, "delivered", receipt.note, "", took, now - parcel.created))
         await self._write(changes)
-        self._next(parcel)
-
-    async def _refused(self, parcel: Parcel, refusal: NotDelivered, now: float, took: float) -> None:
-        parcel.last_error = refusal.why
-        status = "retry" if refusal.retry else "dead"
-        self._report(Attempt(parcel, status, refusal.why, refusal.reason, took, now - parcel.created))
-        if not parcel.fell_over and (not refusal.retry or now - parcel.created >= FALL_OVER_AFTER):
-            parcel.fell_over = True
-            self._fall_over(parcel)
-        if not refusal.retry:
-            entry = _entry(parcel, "dead", now, refusal.why)
-            await self._write(Changes(parcels={parcel.id: None}, entries=[entry]))
+        for parcel in parcels:
             self._next(parcel)
-            return
-        delay = back_off(parcel.attempts, refusal.after, random.random())
-        self._later(parcel, now + delay)
-        await self._write(Changes(parcels={parcel.id: parcel}))
 
-    def _later(self, parcel: Parcel, at: float) -> None:
-        parcel.next_at = at
-        heapq.heappush(self._due, (at, parcel.queue))
-        self._wake.set()
+    async def _refused(self, parcels: list[Parcel], refusal: NotDelivered, now: float, took: float) -> None:
+        status = "retry" if refusal.retry else "dead"
+        changes = Changes()
+        for parcel in parcels:
+            parcel.last_error = refusal.why
+            self._report(Attempt(parcel, status, refusal.why, refusal.reason, took, now - parcel.created))
+            if not parcel.fell_over and (not refusal.retry or now - parcel.created >= FALL_OVER_AFTER):
+                parcel.fell_over = True
+                self._fall_over(parcel)
+            changes.parcels[parcel.id] = parcel if refusal.retry else None
+            changes.entries.append(_entry(parcel, status, now, refusal.why))
+            if refusal.retry:
+                parcel.next_at = now + back_off(parcel.attempts, refusal.after, random.random())
+        await self._write(changes)
+        if not refusal.retry:
+            for parcel in parcels:
+                self._next(parcel)
 
     def _next(self, parcel: Parcel) -> None:
         queue = self._queues[parcel.queue]
         queue.popleft()
-        if queue:
-            self._later(queue[0], max(queue[0].next_at, self._clock()))
-        else:
+        if not queue:
             del self._queues[parcel.queue]
 
     def _notifier(self, parcel: Parcel) -> Notifier:
@@ -230,6 +256,13 @@ class Delivery:
         if key not in self._pacers:
             self._pacers[key] = Pacer(notifier.per_minute)
         return self._pacers[key]
+
+
+def _says_more(parcel: Parcel, older: Parcel) -> bool:
+    """Whether nothing is lost when only the later of two waiting messages is sent."""
+    if parcel.thread != older.thread or "resolved" in (parcel.note.status, older.note.status):
+        return False
+    return parcel.note.reason in ("added", "changed", "reminder", "flapping")
 
 
 def _entry(parcel: Parcel, status: str, now: float, error: str = "") -> Entry:

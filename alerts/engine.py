@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 
 from alerts import message, own
 from alerts.audience import Audience, Gathering, group_key
@@ -15,11 +14,12 @@ from alerts.muting import Mute, Muting
 from alerts.notifiers.base import Notifier
 from alerts.outbox import Changes, Kept, Parcel
 from alerts.plan import Plan
+from alerts.proving import Proving, key_of
 from alerts.routing import Route
-from alerts.silences import KEPT_AFTER, Silence, ended
+from alerts.silences import KEPT_AFTER, Silence, until_resolved
 from alerts.storm import Storms, is_digest
 from alerts.telling import Due, Pace, Scene, Telling, due
-from alerts.vocabulary import Alert, Phase, dedup_key
+from alerts.vocabulary import Alert, Phase, Threshold, dedup_key
 from checks.units import show_duration
 
 
@@ -46,6 +46,8 @@ class Engine:
         self.decisions: list[Decision] = []
         self.suppressed: dict[str, int] = {}
         self._storms = Storms()
+        self.proving = Proving(kept.proofs)
+        self.changes.proofs |= self.proving.adopt(plan.receivers, now)
         self._quiet: dict[str, Mute] = {}
         self._failing: set[str] = set()
 
@@ -58,6 +60,7 @@ class Engine:
         self.gathering.adopt(plan)
         self.muting.adopt(plan)
         self.judging.replan(plan, now)
+        self.changes.proofs |= self.proving.adopt(plan.receivers, now)
 
     @property
     def stirred(self) -> bool:
@@ -152,6 +155,7 @@ class Engine:
                 self._speak(telling, audience, notifier, now)
         self._owed(current, now)
         self._silences_end(firing, now, wall)
+        self._prove(now)
         upcoming = self.muting.next_at()
         self._ask_again(None if upcoming is None else upcoming - self.wall_ahead)
         self._forget_ended()
@@ -308,7 +312,14 @@ class Engine:
             self._post(telling, alerts, parcel.note.reason, why, why, notifier.most_alerts, now)
         self.judging.dirty = True
 
-    # --- what ends by itself ----------------------------------------------------------------------------------------
+    def attempted(self, parcel: Parcel, status: str, why: str, now: float) -> None:
+        """An attempt at a parcel has ended: delivered, retry or dead."""
+        key = key_of(parcel.note.receiver, str(parcel.destination.get("kind", "")))
+        if status == "delivered":
+            self.changes.proofs |= self.proving.delivered(key, now)
+        elif status == "dead":
+            self.proving.refuse(key, f"{parcel.note.receiver} can't be told by {key.rpartition('/')[2]}: {why}")
+        self.judging.dirty = self.judging.dirty or self.proving.news(key, self.judging)
 
     def _silences_end(self, firing: Iterable[Alert], now: float, wall: float) -> None:
         """End silences whose alerts have resolved, where that was asked; warn of those that end while alerts fire."""
@@ -318,27 +329,29 @@ class Engine:
                 matched.setdefault(name, []).append(alert)
         for silence in list(self.muting.silences.values()):
             held = matched.get(silence.id, [])
-            if silence.state(wall) == "active" and silence.until_resolved:
-                self._until_resolved(silence, bool(held), now, wall)
-            self._warn(silence, held if wall >= silence.warns_at else [], now)
+            if (kept := until_resolved(silence, bool(held), wall)) is not None:
+                self.silence(kept)
+                self._ask_again(now)
+            about = own.about_silence(silence, held if wall >= silence.warns_at else [])
+            self._raise_or_end(own.silence_ends(silence), about, "", now)
             if wall >= silence.ends_at + KEPT_AFTER:
                 self.muting.forget_silence(silence.id)
                 self.changes.silences[silence.id] = None
 
-    def _until_resolved(self, silence: Silence, matches: bool, now: float, wall: float) -> None:
-        if matches and not silence.has_matched:
-            self.silence(replace(silence, has_matched=True))
-        elif silence.has_matched and not matches:
-            self.silence(ended(silence, wall))
-        else:
-            return
-        self._ask_again(now)
+    def _prove(self, now: float) -> None:
+        """Raise what is wrong with ways to reach people, by a way that is not the one in question."""
+        for complaint in self.proving.complaints(self.plan, now):
+            self._raise_or_end(*complaint, now)
+        self._ask_again(self.proving.next_at(self.plan.prove_within, now))
 
-    def _warn(self, silence: Silence, held: list[Alert], now: float) -> None:
-        threshold = own.silence_ends(silence)
-        if bool(held) != self.judging.is_raised(threshold.key):
-            self.judging.inject(threshold, own.verdict(own.about_silence(silence, held), now), now)
-            self._ask_again(now)
+    def _raise_or_end(self, threshold: Threshold, trouble: str, receiver: str, now: float) -> None:
+        """Let one of our own alerts say what is the matter (empty: nothing); to `receiver`, where one is named."""
+        if bool(trouble) == self.judging.is_raised(threshold.key):
+            return
+        self.judging.inject(threshold, own.verdict(trouble, now), now)
+        for alert in self.judging.raised(threshold.key) if receiver else ():
+            self.aim(alert.fingerprint, receiver)
+        self._ask_again(now)
 
     def _ask_again(self, at: float | None) -> None:
         if at is not None:

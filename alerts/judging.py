@@ -47,6 +47,7 @@ class Judging:
         self._standings: dict[str, Standing] = {}
         self._judged: dict[str, float] = {}
         self._answered: dict[str, float] = {}
+        self._injected: set[ThresholdKey] = set()
         self._flaps: dict[tuple[ThresholdKey, Labels], Flaps] = {}
         for alert in self.alerts.values():
             if alert.phase is not Phase.INACTIVE:
@@ -60,7 +61,7 @@ class Judging:
         """Take over a new configuration; alerts whose threshold is gone end, and are told so."""
         self.plan = plan
         self._adopt(plan, now)
-        configured = {threshold.key for group in plan.thresholds.values() for threshold in group}
+        configured = self._injected | {threshold.key for group in plan.thresholds.values() for threshold in group}
         for key in [key for key in self._live if key[0] and key not in configured]:
             for alert in list(self._live[key].values()):
                 alert.sentence = "no longer watched: its threshold was taken out of the configuration"
@@ -237,6 +238,7 @@ class Judging:
             del slots[labels]
         if not slots:
             self._live.pop(alert.threshold_key, None)
+            self._injected.discard(alert.threshold_key)
         self._changed(alert, "dropped" if was_pending else "resolved", why)
 
     def _changed(self, alert: Alert, event: Event, why: str) -> None:
@@ -283,12 +285,17 @@ class Judging:
         return upcoming
 
     def inject(self, threshold: Threshold, result: Result, now: float) -> None:
-        """Judge a result by a threshold that no configuration holds: a test alert."""
+        """Judge a result by a threshold that no configuration holds: a test alert, or our own trouble."""
+        self._injected.add(threshold.key)
         self._judge(threshold, result, None, now)
 
     def is_raised(self, key: ThresholdKey) -> bool:
         """Whether an alert of this threshold is pending or firing."""
         return key in self._live
+
+    def raised(self, key: ThresholdKey) -> list[Alert]:
+        """The alerts of one threshold that are pending or firing."""
+        return list(self._live.get(key, {}).values())
 
     def withheld(self, alert: Alert, alarmed: set[str], now: float) -> Withheld:
         """Whether an alert is a symptom of something it depends on, or is known from before a restart only."""

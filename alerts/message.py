@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,9 +44,7 @@ def compose(
         fires = alert.phase is Phase.FIRING
         return not fires, alert.severity.rank, -len(plan.dependents.get(alert.check, ())), alert.since
 
-    shown = sorted(alerts, key=importance) if not most else heapq.nsmallest(most, alerts, key=importance)
-    left_out = len(alerts) - len(shown)
-    counted = Counter(alert.name for alert in alerts) if left_out else Counter()
+    shown, tally = _most_important(alerts, most, importance)
     return Notification(
         status="resolved" if reason == "resolved" else "firing",
         receiver=telling.receiver,
@@ -58,10 +56,34 @@ def compose(
         alerts=[replace(alert, impact=impact(alert, plan, failing)) for alert in shown],
         external_url=plan.external_url,
         why=why,
-        left_out=left_out,
-        tally=counted.most_common(MOST_TALLIED),
+        left_out=len(alerts) - len(shown),
+        tally=tally,
         answerable=str(telling.destination.get("kind")) in plan.answerable,
     )
+
+
+def merged(notes: Sequence[Notification], most: int) -> Notification:
+    """What several waiting messages say, as one: the firing first, the rest counted."""
+    alerts = [alert for note in notes for alert in note.alerts]
+    shown, tally = _most_important(alerts, most, lambda alert: (alert.phase is not Phase.FIRING, alert.severity.rank))
+    return replace(
+        notes[0],
+        status="firing" if any(note.status == "firing" for note in notes) else "resolved",
+        reason="storm",
+        why=f"{len(notes)} messages waited for this receiver and come as one",
+        alerts=shown,
+        left_out=len(alerts) - len(shown) + sum(note.left_out for note in notes),
+        tally=tally,
+    )
+
+
+def _most_important(
+    alerts: Collection[Alert], most: int, importance: Callable[[Alert], tuple[Any, ...]]
+) -> tuple[list[Alert], list[tuple[str, int]]]:
+    """The worst `most` (0: all) in order, and how many of which name there are where that leaves any out."""
+    if not most or len(alerts) <= most:
+        return sorted(alerts, key=importance), []
+    return heapq.nsmallest(most, alerts, key=importance), Counter(one.name for one in alerts).most_common(MOST_TALLIED)
 
 
 def impact(alert: Alert, plan: Plan, failing: Collection[str]) -> list[str]:

@@ -38,6 +38,12 @@ class Pager:
         """Something changed: decide at the next turn of the loop, once for all that came with it."""
         self._wake.set()
 
+    def attempted(self, parcel: Parcel, status: str, why: str) -> None:
+        """Delivery has tried a parcel: what that says about its receiver is the engine's to judge."""
+        self.engine.attempted(parcel, status, why, self._clock())
+        if self.engine.stirred:
+            self.wake()
+
     def fall_over(self, parcel: Parcel) -> None:
         """Tell the fallback of a receiver that can't be reached."""
         self.engine.fall_over(parcel, self._clock())

@@ -47,5 +47,7 @@ class Plan:
     resolve_timeout: float = 300.0
     """Seconds after which an alert that was sent to us ends, unless it is sent again."""
     storm: StormLimit | None = None
+    prove_within: float | None = None
+    """Seconds after which a receiver that accepted nothing is reported; None: never."""
     answerable: frozenset[str] = frozenset()
     """Kinds of notifiers whose messages may hold buttons, as somebody listens for them."""

@@ -106,6 +106,15 @@ def ended(silence: Silence, now: float) -> Silence:
     return replace(silence, ends_at=now, starts_at=min(silence.starts_at, now), updated_at=now)
 
 
+def until_resolved(silence: Silence, matches: bool, now: float) -> Silence | None:
+    """What becomes of a silence that is to end when what it matches has: changed, or None where nothing changes."""
+    if not silence.until_resolved or silence.state(now) != "active":
+        return None
+    if matches:
+        return None if silence.has_matched else replace(silence, has_matched=True)
+    return ended(silence, now) if silence.has_matched else None
+
+
 def next_business_hour(now: float, hours: TimeInterval) -> float:
     """When the business hours next begin, after `now`: the end of a silence "until the next business hour"."""
     at: float | None = now

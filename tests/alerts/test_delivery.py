@@ -1,6 +1,7 @@
 """The outbox's consumer against a real receiver that refuses, breaks and comes back."""
 
 import asyncio
+from typing import ClassVar
 
 import pytest
 from aiohttp import ClientSession
@@ -8,11 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts import delivery
-from alerts.delivery import LONGEST_BACK_OFF, LONGEST_RETRY_AFTER, Delivery, Pacer, back_off
+from alerts.delivery import Delivery
 from alerts.notifiers.webhook import Webhook
 from alerts.outbox import Changes, Parcel
+from alerts.pacing import LONGEST_BACK_OFF, LONGEST_RETRY_AFTER, Pacer, back_off
 from monitor.demo.inbox import Fault, Inbox
 from tests.alerts.notes import note, resolved
+
+
+class Incidents(Webhook):
+    """A destination that takes one message a second, and keeps something of its own for each group."""
+
+    per_minute: ClassVar[float] = 60.0
+
+
+class Behind(Incidents):
+    """The same, where messages can be put together."""
+
+    @property
+    def mergeable(self) -> bool:
+        return True
 
 
 class Desk:
@@ -20,6 +36,7 @@ class Desk:
 
     def __init__(self, http: ClientSession, inbox: Inbox) -> None:
         self.ahead = 0.0
+        self.kind = Webhook
         self.changes = Changes()
         self.attempts = []
         self.fallen = []
@@ -31,7 +48,7 @@ class Desk:
         return 1_000.0 + asyncio.get_running_loop().time() + self.ahead
 
     def _build(self, destination) -> Webhook:
-        return Webhook(url=destination["url"])
+        return self.kind(url=destination["url"])
 
     async def _write(self, changes: Changes) -> None:
         self.changes.merge(changes)
@@ -55,6 +72,13 @@ class Desk:
                 self.reported.clear()
                 await self.reported.wait()
         return [attempt.status for attempt in self.attempts]
+
+    async def all_gone(self) -> None:
+        """Until nothing waits any more, however long that takes by the delivery's own clock."""
+        async with asyncio.timeout(8):
+            while self.delivery.pending:
+                self.skip(1)
+                await asyncio.sleep(0)
 
     def skip(self, seconds: float) -> None:
         """Let the delivery believe that time has passed."""
@@ -172,11 +196,41 @@ async def test_a_receiver_gone_for_an_hour_gets_everything_in_order(desk):
         desk.skip(330)
     await desk.inbox.accept()
     desk.skip(120)
-    while desk.delivery.pending:
-        await desk.until(len(desk.attempts) + 1)
-        desk.skip(1)
+    await desk.all_gone()
     accepted = [message.body["notification_reason"] for message in desk.inbox.messages]
-    assert accepted == ["first", "reminder", "resolved"]
+    assert accepted == ["first", "resolved"]
+    assert [entry.status for entry in desk.changes.entries].count("superseded") == 1, "a reminder says no more"
+
+
+async def test_every_attempt_is_in_the_ledger(desk):
+    await desk.inbox.refuse()
+    desk.send(note())
+    await desk.until(1)
+    await desk.inbox.accept()
+    await desk.all_gone()
+    assert [(entry.status, entry.attempts) for entry in desk.changes.entries] == [("retry", 1), ("delivered", 2)]
+    assert desk.changes.entries[0].error
+
+
+async def test_what_waits_for_a_destination_that_is_behind_comes_as_one_message(desk):
+    desk.kind = Behind
+    count = 30
+    for number in range(count):
+        desk.send(note(), thread=f"group{number}")
+    await desk.all_gone()
+    bodies = [message.body for message in desk.inbox.messages]
+    assert len(bodies) < count / 2
+    assert sum(len(body["alerts"]) for body in bodies) == count, "nothing is lost"
+    assert "messages waited for this receiver" in bodies[-1]["why"]
+    assert {entry.status for entry in desk.changes.entries} == {"delivered"}
+
+
+async def test_what_keeps_an_incident_of_its_own_is_never_merged(desk):
+    desk.kind = Incidents
+    for number in range(12):
+        desk.send(note(), thread=f"group{number}")
+    await desk.all_gone()
+    assert len(desk.inbox.messages) == 12
 
 
 async def test_a_destination_that_can_not_be_built_is_dead_not_stuck(desk):
