@@ -245,8 +245,8 @@ def _lowered(sentence: str) -> str:
 
 
 _GO = re.compile(
-    r"\{\{-?\s*(?P<code>[.$][^}]*|(?:template|define|block|range|if|with|printf|index|len|toUpper|toLower|title|join)\s[^}]*"
-    r"|else|end|else\s+if\s[^}]*)-?\}\}"
+    r"\{\{-?\s*(?P<code>[.$][^}]*|(?:template|define|block|range|if|with|printf|index|len|toUpper|toLower|title|join)"
+    r"\s+[.$\"(\w][^}]*|(?:else|end)\s*|else\s+if\s[^}]*)-?\}\}"
 )
 _GO_WORDS = {
     ".CommonLabels": "note.common_labels", ".GroupLabels": "note.group_labels", ".Status": "note.status",
