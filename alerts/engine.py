@@ -286,6 +286,10 @@ class Engine:
         for alert in alerts:
             self.note(alert, now, "to be told", whom)
 
+    def impact(self, alert: Alert) -> list[str]:
+        """What can't succeed while this fires, near and far; those that fail already say so."""
+        return message.impact(alert, self.plan, self.judging.alarmed())
+
     def _known(self, marks: Iterable[str]) -> list[Alert]:
         return [self.judging.alerts[mark] for mark in marks if mark in self.judging.alerts]
 

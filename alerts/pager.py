@@ -21,7 +21,12 @@ class Pager:
     """
 
     def __init__(
-        self, engine: Engine, store: Keeper, clock: Callable[[], float], ask: Callable[[set[str]], None]
+        self,
+        engine: Engine,
+        store: Keeper,
+        clock: Callable[[], float],
+        ask: Callable[[set[str]], None],
+        decided: Callable[[], None] = lambda: None,
     ) -> None:
         self.engine = engine
         self.trouble = ""
@@ -29,6 +34,7 @@ class Pager:
         self._store = store
         self._clock = clock
         self._ask = ask
+        self._decided = decided
         self._owed = Changes()
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -62,6 +68,7 @@ class Pager:
         """One decision, whole: decided, durable, handed over. Gives the seconds that deciding held the loop."""
         began = time.perf_counter()
         changes = self.engine.decide(self._clock())
+        self._decided()
         thought = time.perf_counter() - began
         asks, self.engine.asks = self.engine.asks, set()
         if asks:

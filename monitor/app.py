@@ -75,9 +75,9 @@ class App:
         self.history = History(path.with_suffix(".results" + path.suffix))
         self._stack.callback(self.history.close)
         kept = self.store.load()
-        self.engine = Engine(plan_of(config), kept, self.clock.now())
+        self.engine = Engine(plan_of(config), kept, self.clock.now(), self.clock.wall_ahead)
         self.engine.replan(self.engine.plan, self.clock.now())
-        self.pager = Pager(self.engine, self.store, self.clock.now, self._ask)
+        self.pager = Pager(self.engine, self.store, self.clock.now, self._ask, self._decided)
         self.http = aiohttp.ClientSession(auto_decompress=True, trust_env=True)
         self._stack.push_async_callback(self.http.close)
         self.delivery = Delivery(
@@ -163,10 +163,19 @@ class App:
             self.pager.wake()
 
     def note_transitions(self) -> None:
-        """Log what became of alerts since last asked."""
-        for transition in self.engine.judging.transitions:
+        """Log what became of alerts since last asked, and keep why."""
+        now, judging = self.clock.now(), self.engine.judging
+        for transition in judging.transitions:
             voice.transition(transition)
-        self.engine.judging.transitions.clear()
+            self.engine.note(transition.alert, now, transition.event, transition.why)
+        judging.transitions.clear()
+
+    def _decided(self) -> None:
+        """After each decision: log and keep what led to it."""
+        self.note_transitions()
+        if self.engine.decisions:
+            self.history.keep_decisions(self.engine.decisions)
+            self.engine.decisions.clear()
 
     def _skipped(self, check: Check) -> None:
         self.metrics.skipped.inc()
@@ -185,6 +194,7 @@ class App:
     def _attempted(self, attempt: Attempt) -> None:
         self.metrics.count_attempt(attempt, self.clock.now())
         voice.attempt(attempt)
+        self.pager.attempted(attempt.parcel, attempt.status, attempt.why)
 
     @property
     def ready(self) -> bool:
@@ -197,6 +207,7 @@ class App:
         metrics.running.set(self.prober.running)
         metrics.count_alerts(self.engine.judging.live())
         metrics.pending.set(len(pending))
+        metrics.count_suppressed(self.engine.suppressed)
         oldest = min((parcel.created for parcel in pending), default=None)
         metrics.oldest.set(0.0 if oldest is None else max(0.0, self.clock.now() - oldest))
         metrics.commit.set(self.store.commit_seconds)

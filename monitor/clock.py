@@ -19,6 +19,11 @@ class Clock:
         """Steady Unix seconds."""
         return self._anchor + time.monotonic()
 
+    @property
+    def wall_ahead(self) -> float:
+        """Seconds by which the wall clock, which calendars go by, is ahead of the steady one."""
+        return time.time() - self.now()
+
     def stepped(self) -> float:
         """Seconds by which the wall clock has jumped since last asked (0 for none); forward is positive."""
         offset = time.time() - time.monotonic()

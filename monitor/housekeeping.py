@@ -86,8 +86,10 @@ async def _watchdog(app: App) -> None:
 
 
 def _look(app: App) -> None:
+    app.engine.wall_ahead = app.clock.wall_ahead
     if jump := app.clock.stepped():
         app.metrics.clock_steps.inc()
+        app.engine.judging.dirty = True  # silences and calendars go by the wall clock
         log.warning("wall clock jumped", seconds=jump, why="holds, back-offs and schedules are not affected")
     app.own_trouble("store", app.pager.trouble)
     app.engine.judging.overdue(app.clock.now())

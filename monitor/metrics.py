@@ -46,6 +46,9 @@ class Metrics:
         self.alerts = gauge("alerts", "Alerts by phase and severity.", "phase", "severity")
         self.withheld = gauge("alerts_withheld", "Firing alerts that nobody is told of, for a reason.")
         self.notifications = counter("notifications", "Attempts to notify that ended.", "receiver", "integration")
+        self.suppressed = counter(
+            "notifications_suppressed", "Alerts that were kept quiet, and groups braked.", "reason"
+        )
         self.failed = counter(
             "notifications_failed", "Attempts that were not accepted.", "receiver", "integration", "reason"
         )
@@ -83,6 +86,12 @@ class Metrics:
         if attempt.status == "dead":
             self.dead.labels(receiver).inc()
 
+    def count_suppressed(self, counts: dict[str, int]) -> None:
+        """Take over what was kept quiet since last asked, by reason."""
+        for reason, count in counts.items():
+            self.suppressed.labels(reason).inc(count)
+        counts.clear()
+
     def advance(self, counter: Counter, total: float) -> None:
         """Bring a counter up to a total that is counted elsewhere."""
         before = self._totals.get(id(counter), 0.0)
@@ -103,9 +112,11 @@ class Metrics:
 
 
 def alert_series(alerts: Iterable[Alert]) -> Iterator[bytes]:
-    """ALERTS and ALERTS_FOR_STATE as Prometheus shows its own rules' alerts."""
+    """ALERTS and ALERTS_FOR_STATE as Prometheus shows its own rules' alerts; what it sent to us it has itself."""
     states, since = [], []
     for alert in alerts:
+        if alert.source:
+            continue
         states.append(line("ALERTS", {**alert.labels, "alertstate": alert.phase.value}, 1.0))
         since.append(line("ALERTS_FOR_STATE", alert.labels, alert.since))
     yield b"# HELP ALERTS Pending and firing alerts.\n# TYPE ALERTS gauge\n" + b"".join(states)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from alerts import self_checks
-from alerts.plan import Plan
+from alerts.plan import Plan, StormLimit
 from checks.base import Check, Measurement
 from monitor.config import Config
 
@@ -34,7 +34,15 @@ def plan_of(config: Config) -> Plan:
         time_intervals=config.time_intervals,
         resolve_timeout=config.resolve_timeout,
         external_url=config.server.external_url,
+        storm=_storm(config),
+        prove_within=config.on_call.prove_within,
+        answerable=frozenset(["slack"] if config.on_call.hooks.slack is not None else []),
     )
+
+
+def _storm(config: Config) -> StormLimit | None:
+    storm = config.on_call.storm
+    return None if isinstance(storm, str) else StormLimit(storm.pages, storm.within, storm.update)
 
 
 def _labels(check: Check) -> dict[str, str]:

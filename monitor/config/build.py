@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
 
 from alerts.nearest import nearest
 from checks.base import Check, find_secrets
@@ -17,6 +19,7 @@ from monitor.config.kinds import check_kinds, notifier_kinds
 from monitor.config.limits import Limits
 from monitor.config.model import Config, Server, Watchdog, checked_store, default_store
 from monitor.config.notes import Notes, Spot
+from monitor.config.oncall import OnCall
 from monitor.config.problems import SHORTEST_SECRET, ConfigError, Place, Problem, scrubbed
 from monitor.config.sections import Section
 from monitor.config.systems import KEYS as SYSTEM_KEYS
@@ -28,10 +31,12 @@ from monitor.config.telling import Telling
 if TYPE_CHECKING:
     from monitor.config.environment import Settings
 
-ONCE = ("server", "store", "watchdog", *TELLING_ONCE)
+ONCE = ("server", "store", "watchdog", "on_call", *TELLING_ONCE)
 """Keys that one file of a configuration may say."""
 
 KEYS = tuple(dict.fromkeys(("include", *ONCE, *TELLING_KEYS, "plugins", "systems", *SYSTEM_KEYS)))
+
+PartT = TypeVar("PartT", bound=BaseModel)
 
 PREFIX = "RUNWATCH_"
 SETTINGS = ("LISTEN", "EXTERNAL_URL", "STORE", "LOG_LEVEL", "LOG_FORMAT")
@@ -89,7 +94,8 @@ class _Build:
             self._top(root)
         settings = self._settings()
         server, store = self._server(settings), self._store(settings)
-        watchdog = self._watchdog()
+        watchdog = self._part("watchdog", Watchdog)
+        on_call = self._part("on_call", OnCall) or OnCall()
         folders = tuple(dict.fromkeys(self.plugins))
         telling = Telling(
             self.notes, self.gathered.interpolation, self.gathered.roots, self.once, notifier_kinds(folders)
@@ -110,6 +116,7 @@ class _Build:
             server=server,
             store=store,
             watchdog=watchdog,
+            on_call=on_call,
             route=telling.route,
             receivers=telling.receivers,
             inhibit_rules=telling.inhibit_rules,
@@ -201,12 +208,13 @@ class _Build:
                 self.notes.wrong(spot, str(why))
             return default_store(self.environ)
 
-    def _watchdog(self) -> Watchdog | None:
-        if "watchdog" not in self.once:
+    def _part(self, key: str, model: type[PartT]) -> PartT | None:
+        """A section of its own that one file may have; None where there is none, or it is not good."""
+        if key not in self.once:
             return None
-        spot, value = self.once["watchdog"]
+        spot, value = self.once[key]
         section = self.notes.section(spot, value)
-        return self.notes.model(Watchdog, spot, section) if section is not None else None
+        return self.notes.model(model, spot, section) if section is not None else None
 
     def _system_parts(self) -> list[tuple[Spot, Section]]:
         """Every mapping with a system's keys: the tops of files that hold any, and the items of `systems`."""

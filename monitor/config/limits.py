@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from alerts.flapping import FlappingLimit
 from alerts.nearest import meant
 from alerts.thresholds import Condition, WhenError, parse
 from alerts.vocabulary import Runbook, Severity, Threshold
 from checks.base import Measurement
-from checks.units import Duration, show_duration
+from checks.units import Duration, Share, show_duration
 from monitor.config.checks import Listed
 from monitor.config.notes import Notes, Spot
 from monitor.config.sections import Section
@@ -21,6 +22,15 @@ from monitor.config.systems import checked_labels, severity_of
 When = Annotated[
     str, BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else value), Field(min_length=1)
 ]
+
+
+class FlappingEntry(BaseModel):
+    """When an alert flaps: shares of its last 20 answers that were changes, newer ones weighing more, as in Icinga."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    high: Share = Field(default=0.30, gt=0, lt=1, description="Above it flaps.")
+    low: Share = Field(default=0.25, gt=0, lt=1, description="Below it no longer does.")
 
 
 class AlertEntry(BaseModel):
@@ -36,6 +46,9 @@ class AlertEntry(BaseModel):
     severity: str | None = Field(default=None, description="One of the system's words, or critical, high, medium, low.")
     labels: dict[str, str] = Field(default_factory=dict, description="Put on the alert.")
     annotations: dict[str, str] = Field(default_factory=dict, description="Put into its messages.")
+    flapping: bool | FlappingEntry = Field(
+        default=False, description="Tell an alert that comes and goes once, until it has settled."
+    )
     runbook: str | None = Field(default=None, description='"#anchor" in the system\'s runbook, or a URL.')
 
 
@@ -53,7 +66,12 @@ class Limits:
         severity, word = self._severity(listed, listed.spot, section.get("severity"), Severity.HIGH, "")
         if section.get("alerts") is None:
             name = camel(listed.name) + "Failed"
-            return (Threshold(name, listed.key, listed.draft.name, self._failed, severity, word or severity.value),)
+            return (
+                Threshold(
+                    name, listed.key, listed.draft.name, self._failed, severity, word or severity.value,
+                    respond_within=_respond_within(listed, word),
+                ),
+            )  # fmt: skip
         known = listed.known()
         found: dict[tuple[str, Severity], Threshold] = {}
         first: dict[tuple[str, Severity], Spot] = {}
@@ -110,6 +128,8 @@ class Limits:
             labels=labels,
             annotations=entry.annotations,
             runbook=runbook,
+            respond_within=_respond_within(listed, word),
+            flapping=_flapping(entry.flapping),
         )
 
     def _conditions(
@@ -169,6 +189,16 @@ class Limits:
             self.notes.wrong(spot, f"{listed.draft.playbook.name} has no section #{anchor}{hint}")
             return Runbook()
         return found
+
+
+def _respond_within(listed: Listed, word: str) -> float:
+    return listed.draft.respond_within.get(word, 0.0)
+
+
+def _flapping(entry: bool | FlappingEntry) -> FlappingLimit | None:
+    if isinstance(entry, FlappingEntry):
+        return FlappingLimit(entry.high, entry.low)
+    return FlappingLimit() if entry else None
 
 
 def camel(name: str) -> str:

@@ -16,6 +16,7 @@ from alerts.routing import Receiver, Route
 from alerts.vocabulary import Severity, Threshold
 from checks.base import Check, Url
 from checks.units import Duration
+from monitor.config.oncall import OnCall
 from monitor.config.problems import Problem
 
 DEFAULT_LISTEN = "127.0.0.1:9876"
@@ -151,6 +152,7 @@ class Config:
     time_intervals: Mapping[str, TimeInterval] = field(default_factory=dict)
     resolve_timeout: float = 300.0
     """Seconds."""
+    on_call: OnCall = field(default_factory=OnCall)
 
 
 def default_store(environ: Mapping[str, str]) -> str:

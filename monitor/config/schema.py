@@ -18,6 +18,7 @@ from monitor.config.intervals import IntervalEntry
 from monitor.config.kinds import Kinds, check_kinds, notifier_kinds
 from monitor.config.limits import AlertEntry
 from monitor.config.model import Server, Watchdog
+from monitor.config.oncall import OnCall
 from monitor.config.receivers import ENDING
 from monitor.config.routes import RouteEntry
 from monitor.config.systems import DEFAULT_KEYS
@@ -51,6 +52,7 @@ def schema(folders: Iterable[Path] = ()) -> Schema:
         "server": _model(Server, "server", definitions),
         "store": TEXT | {"description": "sqlite:///var/lib/runwatch/runwatch.db"},
         "watchdog": _model(Watchdog, "watchdog", definitions),
+        "on_call": _model(OnCall, "on_call", definitions),
         "route": {"$ref": "#/$defs/route"},
         "receivers": {"type": "array", "items": {"$ref": "#/$defs/receiver"}},
         "global": _model(GlobalEntry, "global", definitions),
