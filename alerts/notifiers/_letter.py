@@ -43,7 +43,7 @@ _PRE = (
 
 def plain(note: Notification, complaints: list[str]) -> str:
     """The letter as text."""
-    parts = [headline(note), "\n".join([*circumstances(note), *complaints])]
+    parts = [cut(headline(note), LONGEST_FACT), "\n".join([*circumstances(note), *complaints])]
     for alert in note.alerts[:MOST_WHOLE]:
         told = [f"{name_of(alert)} · {alert.check}", summary(alert, note.at)]
         told += [f"{title + ':':10} {cut(text, LONGEST_FACT)}" for title, text in facts(alert, note.at)]

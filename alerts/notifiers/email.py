@@ -63,7 +63,7 @@ class Email(Notifier):
     @classmethod
     def _several(cls, given: object) -> object:
         pairs = getaddresses([given]) if isinstance(given, str) else []
-        return [formataddr(pair) for pair in pairs] or given
+        return [formataddr(pair) if pair[1].isascii() else pair[1] for pair in pairs] or given
 
     @field_validator("to")
     @classmethod
