@@ -84,7 +84,7 @@ def _whole(alert: Alert, note: Notification) -> str:
     )
     name = _said(cut(f"{name_of(alert)} · {alert.check}", 300))
     page = page_of(note, alert)
-    linked = f"<a href={_quoted(page)}>{name}</a>" if page else name
+    linked = f'<a href={_quoted(page)} style="color:inherit">{name}</a>' if page else name
     parts = [
         f'<h2 style="margin:18px 0 4px;font-size:15px">{linked}</h2>',
         f'<p style="margin:0 0 8px">{_said(cut(summary(alert, note.at), LONGEST_FACT))}</p>',

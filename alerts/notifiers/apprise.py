@@ -87,7 +87,12 @@ def _service(url: str, number: int) -> Any:
         import apprise
     except ImportError:
         raise ValueError(MISSING) from None
-    made = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    try:
+        # Without a limit of its own it works in the thread that calls it, so that its complaints are found.
+        asset = apprise.AppriseAsset(service_timeout=0)
+    except (AttributeError, TypeError):
+        asset = apprise.AppriseAsset()
+    made = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
     if made is None:
         schema = url.partition("://")[0] if "://" in url else ""
         known = f"apprise can't use the {_schema(url)} address" if schema else "it has no schema such as tgram://"
