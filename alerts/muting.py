@@ -93,7 +93,7 @@ class Muting:
         """When a silence or a stretch of the calendar begins or ends next, by the wall clock."""
         times = [ends for _, ends, _ in self._stretches.values()]
         for silence in self.silences.values():
-            times += [at for at in (silence.starts_at, silence.warns_at, silence.ends_at) if at > self._wall]
+            times += [silence.starts_at, silence.warns_at, silence.ends_at]
         return min((at for at in times if self._wall < at < float("inf")), default=None)
 
     def of(self, alert: Alert) -> Mute:

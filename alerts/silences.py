@@ -20,7 +20,9 @@ LONGEST_TEXT = 8_000
 KEPT_AFTER = 5 * 86_400.0
 """Seconds for which an ended silence is still shown, as in Alertmanager."""
 WARN_BEFORE = 900.0
-"""Seconds before its end at which a silence's author is warned, or a fifth of its length where that is shorter."""
+"""Seconds before its end at which a silence's author is warned."""
+WARN_FROM = 3600.0
+"""Seconds that a silence must last for that: a shorter one is still in its author's mind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class Silence:
 
     @property
     def warns_at(self) -> float:
-        """When its author is to be told that it is about to end."""
-        return self.ends_at - min(WARN_BEFORE, (self.ends_at - self.starts_at) / 5)
+        """When its author is to be told that it is about to end; never where it is short."""
+        return self.ends_at - WARN_BEFORE if self.ends_at - self.starts_at >= WARN_FROM else float("inf")
 
     def __str__(self) -> str:
         return ",".join(str(matcher) for matcher in self.matchers)

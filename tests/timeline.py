@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from alerts import silences
 from alerts.engine import Engine
 from alerts.notifiers.webhook import Webhook
 from alerts.outbox import Changes, Kept, Parcel
 from alerts.plan import Plan
-from alerts.routing import Receiver, Route
+from alerts.routing import Receiver, Route, parse_matcher
+from alerts.sent import SentAlert
+from alerts.silences import Silence
 from alerts.thresholds import parse
 from alerts.vocabulary import Runbook, Severity, Threshold
 from checks.base import Labels, Measurement, Outcome, Reason, Result
@@ -53,6 +57,7 @@ def plan(
     receivers: Sequence[Receiver] = (),
     depends_on: Mapping[str, Sequence[str]] | None = None,
     patience: float = 3.0,
+    **fields: Any,
 ) -> Plan:
     """A plan in which everything goes to `team`, unless said otherwise. `depends_on` holds all ancestors of a check."""
     grouped: dict[str, tuple[Threshold, ...]] = {}
@@ -73,6 +78,7 @@ def plan(
         dependents=dependents,
         route=route or Route("team"),
         receivers={one.name: one for one in receivers or (receiver("team"),)},
+        **fields,
     )
 
 
@@ -127,6 +133,28 @@ class Timeline:
         for check in checks:
             self.probe(check, **measured)
 
+    def silence(self, *matchers: str, until: float, **fields: Any) -> Silence:
+        """Ann silences what these match, until so many seconds after the start."""
+        made = silences.new(
+            [parse_matcher(text) for text in matchers], self.now, START + until, "ann", "deploy", self.now, **fields
+        )
+        self.engine.silence(made)
+        self.decide()
+        return made
+
+    def ack(self, by: str = "ann", until: float = 0.0) -> None:
+        """Somebody has all that fires."""
+        firing = [alert.fingerprint for alert in self.engine.judging.live()]
+        self.engine.acknowledge(firing, by, START + until if until else 0.0, self.now)
+        self.decide()
+
+    def send(self, ends: float | None = None, **labels: str) -> None:
+        """Another monitor sends an alert, that ends so many seconds after the start."""
+        self.engine.judging.receive(
+            SentAlert(labels, {}, self.now, START + ends if ends is not None else 0.0), self.now
+        )
+        self.decide()
+
     def decide(self) -> None:
         changes = self.engine.decide(self.now)
         self.kept.merge(changes)
@@ -139,6 +167,7 @@ class Timeline:
             tellings=[telling for telling in self.kept.tellings.values() if telling is not None],
             silences=[silence for silence in self.kept.silences.values() if silence is not None],
             escalations=[one for one in self.kept.escalations.values() if one is not None],
+            proofs=[proof for proof in self.kept.proofs.values() if proof is not None],
         )
         plan = self.engine.plan
         self.engine = Engine(plan, kept, self.now)
