@@ -40,7 +40,8 @@ class Received:
 class Fault:
     """What paths that begin with `path` do in place of their work, `times` times or until healed (None).
 
-    `hang` never answers, `drop` hangs up without an answer, else `status` is answered, with Retry-After if given.
+    `hang` never answers, `drop` hangs up without an answer, else `status` is answered, with Retry-After if given;
+    `error` is what Slack's API says with a 200 and `ok: false`.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Fault:
     hang: bool = False
     drop: bool = False
     times: int | None = None
+    error: str = ""
 
 
 class Inbox:
@@ -175,6 +177,8 @@ class Inbox:
             assert request.transport is not None
             request.transport.abort()
         headers = {"Retry-After": f"{fault.retry_after:g}"} if fault.retry_after is not None else {}
+        if fault.error:
+            return web.json_response({"ok": False, "error": fault.error}, headers=headers)
         return web.Response(status=fault.status, headers=headers, text="a fault that was asked for")
 
     async def _slack_hook(self, request: web.Request) -> web.Response:

@@ -214,4 +214,33 @@ def _message_problem(body: dict[str, Any]) -> str:
         return "invalid_blocks"
     if any(len(text) > LONGEST_SECTION for text in texts):
         return "invalid_blocks"
+    if any(_interactive_problem(block) for block in blocks):
+        return "invalid_blocks"
     return "msg_blocks_too_long" if sum(map(len, texts)) > LONGEST_SUM else ""
+
+
+def _interactive_problem(block: dict[str, Any]) -> bool:
+    """Whether a row of buttons or a context is not as Block Kit wants it."""
+    elements = block.get("elements")
+    if block["type"] not in ("actions", "context"):
+        return False
+    most = 25 if block["type"] == "actions" else 10
+    if not isinstance(elements, list) or not 0 < len(elements) <= most:
+        return True
+    if block["type"] == "context":
+        return any(not isinstance(one, dict) or not one.get("text") for one in elements)
+    names = [one.get("action_id") for one in elements if isinstance(one, dict)]
+    return len(set(names)) < len(elements) or any(map(_button_problem, elements))
+
+
+def _button_problem(button: dict[str, Any]) -> bool:
+    title = button.get("text") or {}
+    return (
+        button.get("type") != "button"
+        or title.get("type") != "plain_text"
+        or not 0 < len(str(title.get("text", ""))) <= 75
+        or not 0 < len(str(button.get("action_id") or "")) <= 255
+        or len(str(button.get("value", ""))) > 2_000
+        or len(str(button.get("url", ""))) > 3_000
+        or button.get("style", "primary") not in ("primary", "danger")
+    )

@@ -1,14 +1,22 @@
 """What each notifier says, and how it takes an answer: against a stand-in that follows the vendors' schemas."""
 
+import contextlib
+import ssl
+
 import orjson
 import pytest
-from aiohttp import ClientSession
+import trustme
+from aiohttp import ClientError, ClientSession, web
+from aiohttp.test_utils import TestServer
+from pydantic import ValidationError
 
 from alerts.notifiers._slack_message import LONGEST_MESSAGE, message
 from alerts.notifiers.base import NotDelivered
 from alerts.notifiers.pagerduty import LARGEST_EVENT, PagerDuty, encoded, event
 from alerts.notifiers.slack import Slack
 from alerts.notifiers.webhook import Webhook
+from alerts.template_samples import SAMPLES
+from alerts.templates import AS_KEPT, Texts
 from alerts.vocabulary import Phase, dedup_key
 from monitor.demo.inbox import Fault, Inbox
 from tests.alerts.notes import NOON, alert, note, resolved
@@ -160,6 +168,270 @@ async def test_hostile_texts_mention_nobody_and_break_no_limit(inbox, http):
     assert sum(map(len, sections)) <= LONGEST_MESSAGE
     await slack_bot(inbox).send(note(*[hostile] * 60), http, {})
     assert inbox.sent_to("/api")[0].status == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "retry", "reason"),
+    [
+        ("token_revoked", False, "authError"),
+        ("account_inactive", False, "authError"),
+        ("missing_scope", False, "authError"),
+        ("channel_not_found", False, "clientError"),
+        ("not_in_channel", False, "clientError"),
+        ("is_archived", False, "clientError"),
+        ("ratelimited", True, "rateLimited"),
+        ("internal_error", True, "serverError"),
+        ("service_unavailable", True, "serverError"),
+        ("some_new_error", False, "clientError"),
+    ],
+)
+async def test_slack_errors_are_for_good_or_for_now(inbox, http, error, retry, reason):
+    inbox.fault(Fault("/api", error=error))
+    with pytest.raises(NotDelivered, match=error) as refused:
+        await slack_bot(inbox).send(note(), http, {})
+    assert (refused.value.retry, refused.value.reason) == (retry, reason)
+
+
+async def test_what_slack_calls_misshapen_is_said_once_more_as_plain_text(inbox, http):
+    inbox.fault(Fault("/api", error="invalid_blocks", times=1))
+    await slack_bot(inbox).send(note(), http, {})
+    first, second = [message.body for message in inbox.sent_to("/api")]
+    assert first["attachments"]
+    assert second["attachments"] == []
+    assert second["text"] == first["text"]
+
+
+async def test_slack_offers_buttons_where_they_reach_us(inbox, http):
+    def actions(told):
+        blocks = message(told, "", None, [])["attachments"][0]["blocks"]
+        return {
+            element["action_id"]: element.get("value")
+            for block in blocks if block["type"] == "actions" for element in block["elements"]
+        }  # fmt: skip
+
+    key = note().dedup_key
+    assert set(actions(note())) == {"open_0", "open_1"}
+    assert actions(note(answerable=True)) == {"ack": key, "silence_1h": key, "open_0": None, "open_1": None}
+    taken = note(alert(acked_by="anna", acked_at=NOON), reason="acknowledged", answerable=True)
+    assert set(actions(taken)) == {"silence_1h", "open_0", "open_1"}
+    ended = alert(phase=Phase.INACTIVE, resolved_at=NOON)
+    assert "ack" not in actions(note(ended, status="resolved", reason="resolved", answerable=True))
+    await slack_bot(inbox).send(note(answerable=True), http, {})
+    assert inbox.sent_to("/api")[0].status == 200
+
+
+async def test_slack_words_every_state(inbox, http):
+    posted = await slack_bot(inbox).send(SAMPLES["firing"](), http, {})
+    for sample in ("escalated", "acknowledged", "resolved"):
+        await slack_bot(inbox).send(SAMPLES[sample](), http, posted.reference)
+    [post] = inbox.desk.channels["#incidents"]
+    threads = [one.body for one in post.thread]
+    assert [body.get("reply_broadcast", False) for body in threads] == [True, False, False]
+    assert threads[0]["text"].startswith("Escalated (nobody acknowledged it within 15m): [P0, escalated] DatabaseDown")
+    assert threads[1]["text"].startswith("Acknowledged by anna (anna has it until 13:00): [P0, acknowledged by anna]")
+    assert threads[2]["text"].startswith("Resolved: [RESOLVED]")
+    updates = [one.body for one in inbox.sent_to("/api/chat.update")]
+    assert [body["attachments"][0]["color"] for body in updates] == ["#c8102e", "#7950f2", "#2f9e44"]
+
+
+async def test_a_storm_is_a_digest_with_the_cause_first(inbox, http):
+    await slack_bot(inbox).send(SAMPLES["storm"](), http, {})
+    await pagerduty(inbox).send(SAMPLES["storm"](), http, {})
+    slack, event = [one.body for one in inbox.messages]
+    assert slack["text"].startswith("[P0, storm] 8,313 alerts, first DatabaseDown · shop/database")
+    said = orjson.dumps(slack).decode()
+    assert "HighLatency × 8,312" in said
+    assert "8,263 more are not listed" in said
+    details = event["payload"]["custom_details"]
+    assert details["firing"][0]["alert"] == "DatabaseDown"
+    assert details["more"].startswith("8,293 more alerts fire in this group")
+    assert "In all: HighLatency × 8,312, DatabaseDown × 1" in details["why"]
+
+
+async def test_pagerduty_acknowledges_only_what_is_all_acknowledged(inbox, http):
+    taken = alert(acked_by="anna", acked_at=NOON)
+    notifier = pagerduty(inbox)
+    await notifier.send(note(), http, {})
+    await notifier.send(note(taken, alert(name="Other"), reason="acknowledged"), http, {})
+    assert inbox.desk.incidents[0].status == "triggered"
+    await notifier.send(note(taken, reason="acknowledged"), http, {})
+    assert inbox.desk.incidents[0].status == "acknowledged"
+    await notifier.send(resolved(), http, {})
+    assert [(one.status, one.events) for one in inbox.desk.incidents] == [("resolved", 4)]
+    assert {message.status for message in inbox.messages} == {202}
+
+
+async def test_templates_word_slack_and_pagerduty(inbox, http):
+    slack = Slack(
+        api_url=f"{inbox.url}/services/T0/B0/x", title="<!subteam^S1> {{ note.alerts[0].name }}",
+        text="{{ note.alerts[0].sentence }}", username="{{ note.receiver }}", icon_emoji=":fire:",
+    )  # fmt: skip
+    paged = PagerDuty(
+        routing_key=KEY, url=f"{inbox.url}/v2/enqueue", description="{{ note.status }} {{ note.alerts[0].name }}",
+        details={"who": "{{ note.receiver }}", "none": "{{ note.why }}"}, client="ours",
+    )  # fmt: skip
+    told = note(alert(labels={"alertname": "<!channel>"}, sentence="a < b"))
+    await slack.send(told, http, {})
+    await paged.send(told, http, {})
+    post, event = [one.body for one in inbox.messages]
+    assert post["text"] == "<!subteam^S1> &lt;!channel&gt;"
+    assert post["attachments"][0]["blocks"][0]["text"]["text"] == "a &lt; b"
+    assert (post["username"], post["icon_emoji"]) == ("on-call", ":fire:")
+    assert event["payload"]["summary"] == "firing <!channel>"
+    assert event["payload"]["custom_details"]["who"] == "on-call"
+    assert "none" not in event["payload"]["custom_details"]
+    assert event["client"] == "ours"
+
+
+async def test_a_template_that_fails_at_the_hour_of_need_costs_no_page(inbox, http):
+    broken = "{{ note.alerts[5].name }}"
+    slack = Slack.model_validate({"api_url": f"{inbox.url}/services/T0/B0/x", "title": broken}, context=AS_KEPT)
+    paged = PagerDuty.model_validate(
+        {"routing_key": KEY, "url": f"{inbox.url}/v2/enqueue", "description": broken}, context=AS_KEPT
+    )
+    hook = Webhook.model_validate({"url": f"{inbox.url}/hook/x", "body": '{"a": }'}, context=AS_KEPT)
+    for notifier in (slack, paged, hook):
+        receipt = await notifier.send(note(), http, {})
+        assert "of receiver on-call failed" in receipt.note
+    post, event, body = [one.body for one in inbox.messages]
+    assert post["text"].startswith("[P0] DatabaseDown")
+    failed = "the template `title` of receiver on-call failed: there is no item 5 of 1"
+    assert failed in post["attachments"][0]["blocks"][0]["elements"][0]["text"]
+    assert event["payload"]["summary"].startswith("[P0] DatabaseDown")
+    assert "no item 5" in event["payload"]["custom_details"]["templates"]
+    assert "it makes no JSON" in body["templateErrors"][0]
+    assert body["alerts"][0]["labels"]["alertname"] == "DatabaseDown"
+
+
+NAMELESS = alert(labels={}, sentence="", severity_word="", target="", check="")
+CROWDED = alert(labels={f"l{number}": "x" * 100 for number in range(10_000)}, annotations={NASTY[:50]: "y" * 1_000_000})
+
+
+@pytest.mark.parametrize("hostile", [NAMELESS, CROWDED, alert(annotations={"summary": "z" * 1_000_000})])
+async def test_hostile_alerts_are_taken_by_every_vendor(inbox, http, hostile):
+    many = note(*[hostile] * 50, left_out=9_950, group_labels={}, answerable=True)
+    receipt = await slack_bot(inbox).send(many, http, {})
+    await slack_bot(inbox).send(many, http, receipt.reference)
+    await Slack(api_url=f"{inbox.url}/services/T0/B0/x").send(many, http, {})
+    await pagerduty(inbox).send(many, http, {})
+    await Webhook(url=f"{inbox.url}/hook/x").send(note(*[hostile] * 3), http, {})
+    assert all(message.status in (200, 202) for message in inbox.messages)
+    said = [orjson.dumps(message.body).decode() for message in inbox.messages]
+    assert all("\\u0000" not in text and "\\u202e" not in text for text in said)
+    if hostile is not NAMELESS:
+        assert all("(cut)" in text or "were left out" in text for text in said[-1:])
+    posts = [post for posts in inbox.desk.channels.values() for post in posts]
+    assert len(posts) == 2
+
+
+async def test_a_redirection_is_no_acceptance(http):
+    async def moved(request: web.Request) -> web.Response:
+        raise web.HTTPFound("/elsewhere")
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    app = web.Application()
+    app.add_routes([web.post("/{any:.*}", moved), web.get("/elsewhere", elsewhere)])
+    async with TestServer(app) as server:
+        base = f"http://127.0.0.1:{server.port}"
+        for notifier in (
+            Webhook(url=f"{base}/hook"),
+            Slack(api_url=f"{base}/services/x"),
+            PagerDuty(routing_key=KEY, url=f"{base}/v2/enqueue"),
+        ):
+            with pytest.raises(NotDelivered, match="answered 302") as refused:
+                await notifier.send(note(), http, {})
+            assert not refused.value.retry
+
+
+async def test_an_answer_without_an_end_is_not_read_to_it(http):
+    async def endless(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(status=500)
+        await answer.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await answer.write(b"x" * 10_000)
+        return answer
+
+    app = web.Application()
+    app.add_routes([web.post("/hook", endless)])
+    async with TestServer(app) as server:
+        with pytest.raises(NotDelivered, match="answered 500: xxx") as refused:
+            await Webhook(url=f"http://127.0.0.1:{server.port}/hook").send(note(), http, {})
+    assert len(refused.value.why) < 400
+
+
+async def test_webhook_says_it_in_words_of_ones_own(inbox, http):
+    hook = Webhook(
+        url=f"{inbox.url}/hook/own", method="PUT", content_type="text/plain; charset=utf-8",
+        body="{{ note.status }}: {{ note.alerts[0].name }}", basic_auth={"username": "u", "password": "p"},
+        headers={"X-Alert": "{{ note.alerts[0].sentence }}", "X-None": "{{ note.why }}"},
+    )  # fmt: skip
+    told = note(alert(sentence="a\r\nX-Evil: b\x00"))
+    headers, body = hook.message(told, Texts(told))
+    assert body == b"firing: DatabaseDown"
+    assert headers["X-Alert"] == "a\ufffd X-Evil: b\ufffd"
+    posted = hook.model_copy(update={"method": "POST"})
+    await posted.send(told, http, {})
+    [received] = inbox.sent_to("/hook")
+    assert received.body == "firing: DatabaseDown"
+    assert received.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert received.headers["Authorization"] == "Basic dTpw"
+    assert "X-None" not in received.headers
+    assert "X-Evil" not in received.headers
+
+
+async def test_webhook_carries_the_reason_and_what_is_left_out(inbox, http):
+    titled = Webhook(url=f"{inbox.url}/hook/x", title="{{ note.headline }}", body='{"n": {{ note.alerts | length }}}')
+    await titled.send(note(), http, {})
+    await Webhook(url=f"{inbox.url}/hook/x", title="{{ note.reason }}").send(SAMPLES["storm"](), http, {})
+    own, storm = [message.body for message in inbox.sent_to("/hook")]
+    assert own == {"n": 1}
+    assert (storm["notification_reason"], storm["title"], storm["leftOut"]) == ("storm", "storm", 8_263)
+    assert storm["truncatedAlerts"] == 8_263
+    assert storm["tally"][0] == {"alertname": "HighLatency", "count": 8_312}
+    assert storm["why"] == "8,313 alerts fired within a minute"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"headers": {"Host": "x"}}, "the header Host can't be set"),
+        ({"headers": {"content-type": "x"}}, "content_type is"),
+        ({"headers": {"a b": "x"}}, "is not the name of a header"),
+        ({"body": "{{ note.nothing }}"}, "note has no 'nothing'"),
+        ({"bearer_token": "x", "basic_auth": {"username": "y"}}, "one of bearer_token"),
+        ({"method": "GET"}, "POST"),
+    ],
+)
+def test_what_is_wrong_with_a_webhook_is_said_at_load(wrong, said):
+    with pytest.raises(ValidationError, match=said):
+        Webhook(url="https://example.com/", **wrong)
+
+
+async def test_webhook_trusts_whom_it_is_told_to(http, tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("hooks.internal").configure_cert(context)
+    app = web.Application()
+
+    async def accept(request: web.Request) -> web.Response:
+        return web.Response()
+
+    app.add_routes([web.post("/", accept)])
+    async with TestServer(app) as server:
+        site = web.TCPSite(server.runner, "127.0.0.1", 0, ssl_context=context)
+        await site.start()
+        port = server.runner.addresses[-1][1]
+        tls = {"ca_file": str(tmp_path / "ca.pem"), "server_name": "hooks.internal"}
+        url = f"https://127.0.0.1:{port}/"
+        await Webhook(url=url, tls_config=tls).send(note(), http, {})
+        await Webhook(url=url, http_config={"tls_config": tls}).send(note(), http, {})
+        await Webhook(url=url, tls_config={"insecure_skip_verify": True}).send(note(), http, {})
+        with pytest.raises(ClientError, match="certificate"):
+            await Webhook(url=url).send(note(), http, {})
 
 
 async def test_webhook_speaks_as_alertmanager_does(inbox, http):
