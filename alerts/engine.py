@@ -120,7 +120,7 @@ class Engine:
 
     def note(self, alert: Alert, now: float, step: str, why: str) -> None:
         """Remember why something went as it did."""
-        self.decisions.append(Decision(alert.fingerprint, now, step, why))
+        self.decisions.append(Decision(alert.fingerprint, f"{alert.name} · {alert.check}", now, step, why))
 
     # --- deciding -------------------------------------------------------------------------------------------------
 

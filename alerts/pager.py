@@ -64,6 +64,10 @@ class Pager:
             # With thousands of alerts a decision takes long: let probes have the loop for a while in between.
             await asyncio.sleep(thought * REST)
 
+    async def settle(self) -> None:
+        """Decide now, for somebody who waits for it; returns when it is durable, or the store is in trouble."""
+        await self.step()
+
     async def step(self) -> float:
         """One decision, whole: decided, durable, handed over. Gives the seconds that deciding held the loop."""
         began = time.perf_counter()

@@ -44,15 +44,20 @@ class Route:
 
 def match(route: Route, labels: Mapping[str, str]) -> list[Route]:
     """The routes that take an alert, depth first: the deepest that matches, and further siblings after `continue`."""
+    return [path[-1] for path in paths(route, labels)]
+
+
+def paths(route: Route, labels: Mapping[str, str]) -> list[tuple[Route, ...]]:
+    """The same, each with the routes above it, from the top of the tree."""
     if not route.matches(labels):
         return []
-    taken: list[Route] = []
+    taken: list[tuple[Route, ...]] = []
     for child in route.routes:
-        found = match(child, labels)
-        taken += found
+        found = paths(child, labels)
+        taken += [(route, *below) for below in found]
         if found and not child.follow_on:
             break
-    return taken or [route]
+    return taken or [(route,)]
 
 
 def group_labels(route: Route, labels: Mapping[str, str]) -> dict[str, str]:

@@ -66,6 +66,8 @@ class Due(NamedTuple):
     reason: str
     at: float | None
     why: str
+    upcoming: str = ""
+    """The reason that there will be at `at`."""
 
 
 def due(telling: Telling, scene: Scene, pace: Pace | None, now: float) -> Due:
@@ -135,4 +137,4 @@ def _reminder(telling: Telling, scene: Scene, pace: Pace) -> float | None:
 
 def _at(ready: float, now: float, reason: str, why: str) -> Due:
     # A last_sent in the future is what a clock set back leaves behind: it must not silence anybody.
-    return Due(reason, None, why) if now >= ready else Due("", ready, why)
+    return Due(reason, None, why) if now >= ready else Due("", ready, why, reason)

@@ -45,7 +45,7 @@ class Email(Notifier):
     unheard: ClassVar[frozenset[str]] = frozenset({"acknowledged", "changed"})
 
     to: tuple[str, ...] = Field(description="Who gets it: addresses in a list, or in one text with commas.")
-    sender: str = Field(alias="from", description="Who it is from, such as `runwatch <runwatch@example.com>`.")
+    sender: str = Field(alias="from", description="Who it is from, such as `On call <oncall@example.com>`.")
     smarthost: str = Field(description="The server to hand mails to, as host:port.")
     hello: str = Field(default="localhost", description="What we call ourselves.")
     auth_username: str = Field(default="", description="User name; without one we don't log in.")

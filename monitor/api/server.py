@@ -12,6 +12,7 @@ from aiohttp import web
 from alerts.vocabulary import Alert, Severity
 from alerts.wording import rfc3339
 from monitor import drill
+from monitor.api import oncall
 from monitor.api.access import guard
 from monitor.config.model import Auth
 from monitor.housekeeping import unhealthy
@@ -47,6 +48,7 @@ def application(app: App) -> web.Application:
             web.get("/api/v1/alerts", routes.alerts),
             web.get("/api/v1/deliveries", routes.deliveries),
             web.post("/api/v1/test-alert", routes.test_alert),
+            *oncall.routes(app),
         ]
     )
     return server
@@ -209,4 +211,8 @@ def alert_data(alert: Alert) -> dict[str, Any]:
         "runbook": {"title": alert.runbook.title, "url": alert.runbook.url},
         "told": alert.told,
         "withheld": alert.withheld,
+        "acked_by": alert.acked_by,
+        "acked_until": rfc3339(alert.acked_until) if alert.acked_by else "",
+        "flapping": alert.flapping,
+        "source": alert.source,
     }

@@ -26,9 +26,10 @@ CREATE TABLE IF NOT EXISTS results (
 );
 CREATE INDEX IF NOT EXISTS results_by_time ON results (at);
 CREATE TABLE IF NOT EXISTS decisions (
-  at REAL NOT NULL, fingerprint TEXT NOT NULL, step TEXT NOT NULL, why TEXT NOT NULL
+  at REAL NOT NULL, fingerprint TEXT NOT NULL, alert TEXT NOT NULL, step TEXT NOT NULL, why TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS decisions_by_alert ON decisions (fingerprint, at);
+CREATE INDEX IF NOT EXISTS decisions_by_name ON decisions (alert, at);
 CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (at);
 """
 CODES = {Outcome.OK: 0, Outcome.FAILED: 1, Outcome.ERROR: 2}
@@ -42,7 +43,7 @@ class _Batch:
 
     rows: list[Row] = field(default_factory=list)
     names: list[tuple[int, str]] = field(default_factory=list)
-    decisions: list[tuple[float, str, str, str]] = field(default_factory=list)
+    decisions: list[tuple[float, str, str, str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.decisions)
@@ -94,7 +95,7 @@ class History:
 
     def keep_decisions(self, decisions: Iterable[Decision]) -> None:
         """Take what was decided about alerts, and why; returns at once."""
-        self._batch.decisions += [(one.at, one.fingerprint, one.step, one.why) for one in decisions]
+        self._batch.decisions += [(one.at, one.fingerprint, one.alert, one.step, one.why) for one in decisions]
         self._flush_soon()
 
     async def decisions(self, fingerprint: str, most: int = 200) -> list[Decision]:
@@ -105,9 +106,26 @@ class History:
             await asyncio.wait([self._writing])
 
         def read() -> list[Decision]:
-            statement = "SELECT at, step, why FROM decisions WHERE fingerprint = ? ORDER BY at DESC, rowid DESC LIMIT ?"
-            found = self._connection.read(statement, fingerprint, most)
-            return [Decision(fingerprint, at, step, why) for at, step, why in found][::-1]
+            statement = (
+                "SELECT fingerprint, alert, at, step, why FROM decisions WHERE fingerprint = ? "
+                "ORDER BY at DESC, rowid DESC LIMIT ?"
+            )
+            return [Decision(*row) for row in self._connection.read(statement, fingerprint, most)][::-1]
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, read)
+
+    async def decided_about(self, text: str, most: int = 20) -> dict[str, str]:
+        """Name and check of the alerts that a text may mean, by fingerprint, the latest first: the beginning of a
+        fingerprint, or of a name.
+        """
+
+        def read() -> dict[str, str]:
+            statement = (
+                "SELECT fingerprint, alert FROM decisions WHERE fingerprint GLOB ? OR alert GLOB ? "
+                "GROUP BY fingerprint ORDER BY max(at) DESC LIMIT ?"
+            )
+            pattern = "".join(f"[{char}]" if char in "*?[" else char for char in text) + "*"
+            return dict(self._connection.read(statement, pattern, pattern, most).fetchall())
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, read)
 
@@ -142,7 +160,7 @@ class History:
         def write(connection: sqlite3.Connection) -> None:
             connection.executemany("INSERT OR IGNORE INTO checks VALUES (?, ?)", batch.names)
             connection.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?)", batch.rows)
-            connection.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?)", batch.decisions)
+            connection.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", batch.decisions)
 
         self._connection.transaction(write)
 

@@ -121,6 +121,16 @@ class SqliteStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, read)
 
+    async def entries_about(self, fingerprint: str, most: int = 100) -> list[dict[str, Any]]:
+        """The newest lines of the ledger about one alert, oldest first; looks through all of it."""
+
+        def read() -> list[dict[str, Any]]:
+            statement = "SELECT body FROM ledger WHERE instr(body, ?) ORDER BY id DESC LIMIT ?"
+            found = self._connection.read(statement, f'"{fingerprint}"'.encode(), most)
+            return [orjson.loads(body) for (body,) in found][::-1]
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, read)
+
     async def prune(self) -> None:
         """Forget the oldest lines of the ledger beyond what is kept."""
 

@@ -1,0 +1,85 @@
+"""Says why somebody is, or is not, told of an alert, and what comes next, from what the engine decided last. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from alerts import message
+from alerts.audience import Audience
+from alerts.engine import Engine, pace_of, scene_of
+from alerts.escalation import patience
+from alerts.intervals import muted
+from alerts.plan import Plan
+from alerts.routing import Route, group_labels, paths
+from alerts.telling import due
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One way in which an alert reaches, or does not reach, people. Times in steady Unix seconds; None: none is due."""
+
+    receiver: str
+    by: str
+    told: bool
+    last_sent: float
+    muted: str
+    next_reason: str
+    next_at: float | None
+    why: str
+
+
+def outlook(engine: Engine, fingerprint: str, now: float) -> list[Outlook]:
+    """Every destination that concerns an alert now: whether it knows, and what it is told next and when."""
+    found = []
+    for audience in engine.audiences.values():
+        if fingerprint in audience.open or fingerprint in audience.muted:
+            found += list(_ways(engine, audience, fingerprint, now))
+            found += list(_steps(engine, audience, fingerprint))
+    return found
+
+
+def _ways(engine: Engine, audience: Audience, fingerprint: str, now: float) -> Iterator[Outlook]:
+    quiet = audience.muted.get(fingerprint, "")
+    for notifier in audience.receiver.notifiers:
+        telling = engine.tellings.get(f"{audience.key}#{message.digest(message.destination(notifier))}")
+        if telling is None:
+            yield Outlook(audience.receiver.name, notifier.kind, False, 0.0, quiet, "", None, quiet)
+            continue
+        scene = scene_of(audience, notifier)._replace(escalated=False)
+        verdict = due(telling, scene, pace_of(audience.route, notifier), now)
+        told = fingerprint in telling.told
+        yield Outlook(
+            audience.receiver.name, notifier.kind, told, telling.last_sent if told else 0.0, quiet,
+            verdict.reason or verdict.upcoming, now if verdict.reason else verdict.at, verdict.why,
+        )  # fmt: skip
+
+
+def _steps(engine: Engine, audience: Audience, fingerprint: str) -> Iterator[Outlook]:
+    """The steps of the ladder that are still to come, while nobody has acknowledged it."""
+    position = engine.ladders.positions.get(audience.key)
+    alert = audience.open.get(fingerprint)
+    if position is None or position.paused or alert is None or alert.acked_by:
+        return
+    steps = engine.ladders.steps(audience)
+    for index in range(position.taken, len(steps)):
+        at = position.started + patience(steps[index], index, alert.respond_within)
+        why = f"step {index + 1} of the escalation, unless somebody acknowledges it"
+        yield Outlook(steps[index].receiver, "", False, 0.0, "", "escalated", at, why)
+
+
+class Taken(NamedTuple):
+    """A route that takes a label set: the way to it from the top, how it groups, and what keeps it quiet now."""
+
+    path: tuple[Route, ...]
+    group: Mapping[str, str]
+    quiet: str
+
+
+def routes_taken(plan: Plan, labels: Mapping[str, str], wall: float) -> list[Taken]:
+    """Where labels lead, in the order in which the tree is tried; `wall` is Unix seconds by the wall clock."""
+    return [
+        Taken(path, group_labels(path[-1], labels), muted(path[-1], plan.time_intervals, wall))
+        for path in (paths(plan.route, labels) if plan.route is not None else ())
+    ]
