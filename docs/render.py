@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -131,19 +131,23 @@ def _elsewhere(held: dict[str, Any]) -> str:
 
 def _commands(argument: str) -> str:
     del argument
-    commands = _subcommands(parser())
-    about = {choice.dest: choice.help or "" for choice in commands._choices_actions}
-    parts = []
-    for name, command in commands.choices.items():
-        parts += [f"## runwatch {name}", about[name][:1].upper() + about[name][1:] + "."]
-        rows = [_option(action) for action in command._actions if action.dest != "help"]
-        if rows:
-            parts.append(table(("Argument", "Meaning"), rows))
-    return "\n\n".join(parts)
+    return "\n\n".join(_command_parts(parser(), "runwatch"))
 
 
-def _subcommands(top: argparse.ArgumentParser) -> argparse._SubParsersAction[argparse.ArgumentParser]:
-    return next(action for action in top._actions if isinstance(action, argparse._SubParsersAction))
+def _command_parts(above: argparse.ArgumentParser, called: str) -> Iterator[str]:
+    """The commands of a parser, and theirs, each with its arguments."""
+    for commands in above._actions:
+        if not isinstance(commands, argparse._SubParsersAction):
+            continue
+        about = {choice.dest: choice.help or "" for choice in commands._choices_actions}
+        for name, command in commands.choices.items():
+            yield f"## {called} {name}"
+            yield about[name][:1].upper() + about[name][1:] + "."
+            plain = [action for action in command._actions if not isinstance(action, argparse._SubParsersAction)]
+            rows = [_option(action) for action in plain if action.dest != "help"]
+            if rows:
+                yield table(("Argument", "Meaning"), rows)
+            yield from _command_parts(command, f"{called} {name}")
 
 
 def _option(action: argparse.Action) -> tuple[str, str]:
