@@ -89,7 +89,7 @@ class Receivers:
         values = dict(section)
         self._http_config(kind, spot, values)
         self._from_files(kind, spot, values)
-        fields = kind.model_fields
+        fields = {field.alias or name: field for name, field in kind.model_fields.items()}
         replaced = {key: text for key, text in alertmanager.KEYS.get(name, {}).items() if key not in fields}
         for key in [key for key in values if key.removesuffix(FILE_ENDING) in replaced]:
             del values[key]
