@@ -164,6 +164,8 @@ class Judging:
         self._judged[alert.fingerprint] = result.at
         self.dirty = self.dirty or bool(alert.withheld)
         if taken.event in ("resolved", "dropped"):
+            if result.outcome is Outcome.OK and result.sentence:
+                alert.annotations = {**alert.annotations, "ended": result.sentence}
             self._end(alert, now, taken.why)
             return
         alert.phase, alert.since, alert.clear_since = taken.life

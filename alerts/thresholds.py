@@ -106,7 +106,7 @@ def judge(
     """
     outcome = result.outcome
     values: list[float | None] = [None] * (len(OWN_WORDS) + len(condition.slots))
-    values[1], values[2], values[3] = outcome is Outcome.ERROR, stale, now
+    values[1], values[2], values[3] = None if result.excused else outcome is Outcome.ERROR, stale, now
     if outcome is Outcome.ERROR:
         return [((), _judged(condition.truth, values))]
     values[0] = outcome is Outcome.FAILED

@@ -71,7 +71,8 @@ def summary(alert: Alert, now: float) -> str:
     """What is wrong in a sentence: the operator's own words, or the probe's, or value and limit."""
     if alert.phase is not Phase.FIRING:
         lasted = show_duration(max(0.0, alert.resolved_at - alert.since))
-        return f"back to normal after {lasted}"
+        ended = alert.annotations.get("ended")
+        return f"back to normal after {lasted}: {ended}" if ended else f"back to normal after {lasted}"
     said = alert.annotations.get("summary") or alert.sentence
     if said:
         return said

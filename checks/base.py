@@ -214,6 +214,8 @@ class Result:
     evidence: list[tuple[str, str]] = field(default_factory=list)
     clock: str = "loop"
     attempts: int = 1
+    excused: bool = False
+    """The monitor itself was in trouble: an `error` that says nothing, not even to a condition that asks for errors."""
 
 
 class Check(BaseModel):

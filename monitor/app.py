@@ -21,11 +21,12 @@ from alerts.notifiers.base import Notifier
 from alerts.pager import Pager
 from alerts.templates import AS_KEPT
 from checks import kinds
-from checks.base import Check, Result
+from checks.base import Check, Outcome, Result
 from monitor import housekeeping, voice
 from monitor.api.server import application, bound_address
 from monitor.clock import Clock
 from monitor.config import Config, ConfigError, load
+from monitor.impaired import Impaired
 from monitor.logs import Redact, Writer
 from monitor.metrics import Metrics
 from monitor.planning import plan_of
@@ -55,7 +56,7 @@ class App:
         self.series = Series()
         self.state = State()
         self.address = ""
-        self.trouble: dict[str, str] = dict.fromkeys(self_checks.WATCHED, "")
+        self.trouble: dict[str, str | None] = dict.fromkeys(self_checks.WATCHED)
         self._redact = redact
         self._stack = AsyncExitStack()
         self._threads = ThreadPoolExecutor(1, "runwatch-config")
@@ -86,9 +87,13 @@ class App:
         self.delivery.references = dict(kept.references)
         self.delivery.submit(kept.parcels)
         self.pager.delivery = self.delivery
-        self.prober = Prober(
-            self.clock.now, self._result, self.engine.judging.suspect, self._skipped, self.metrics.lateness.observe
+        self.impaired = Impaired(
+            config.impaired, path.parent, self.clock.now, self.own_trouble, self._outcome_of, self._ask
         )
+        self.prober = Prober(
+            self.clock.now, self._result, self.engine.judging.suspect, self._skipped, self.metrics.lateness.observe,
+            self.impaired,
+        )  # fmt: skip
         self.scheduler = Scheduler(self.prober.launch, self._skipped)
         runner = web.AppRunner(application(self), access_log=None, handle_signals=False)
         await runner.setup()
@@ -113,7 +118,9 @@ class App:
             loop.create_task(self.pager.run(), name="pager"),
             loop.create_task(self.delivery.run(), name="delivery"),
             loop.create_task(housekeeping.run(self), name="housekeeping"),
+            loop.create_task(self.impaired.run(), name="impaired"),
         ]
+        self.own_trouble("configuration", "")
         log.info("watching", checks=len(self.config.checks), page=self.address)
         voice.warnings(self.config)
         stopping = loop.create_task(self._stopping.wait(), name="stop")
@@ -185,6 +192,10 @@ class App:
             if not self.prober.is_running(key):
                 self.scheduler.ask_now(key)
 
+    def _outcome_of(self, key: str) -> Outcome | None:
+        known = self.state.get(key)
+        return None if known is None else known.result.outcome
+
     def _notifier(self, destination: Mapping[str, Any]) -> Notifier:
         kind = kinds.load(
             "alerts.notifiers", str(destination["kind"]), Notifier, self.config.plugins, "runwatch.notifiers"
@@ -217,13 +228,16 @@ class App:
 
     # --- the monitor's own trouble -------------------------------------------------------------------------------
 
-    def own_trouble(self, name: str, trouble: str) -> None:
-        """State what is wrong with one part of the monitor itself, or that nothing is (the empty text)."""
+    def own_trouble(self, name: str, trouble: str, ended: str = "") -> None:
+        """State what is wrong with one part of the monitor itself, or that nothing is (the empty text).
+
+        `ended` is what to say to those who were told of the trouble.
+        """
         if trouble != self.trouble[name]:
             self.trouble[name] = trouble
             self.metrics.impaired.labels(name).set(bool(trouble))
             now = self.clock.now()
-            self.engine.judging.observe(f"{self_checks.SYSTEM}/{name}", self_checks.verdict(trouble, now), now)
+            self.engine.judging.observe(f"{self_checks.SYSTEM}/{name}", self_checks.verdict(trouble, now, ended), now)
             self.note_transitions()
             self.pager.wake()
 
@@ -263,6 +277,7 @@ class App:
         self.state.forget(gone)
         self._redact.secrets = config.secrets
         self.engine.replan(plan_of(config), self.clock.now())
+        self.impaired.adopt(config.impaired)
         self.scheduler.plan(config.checks)
         self.metrics.checks.set(len(config.checks))
         fresh = sum(key not in old.checks for key in config.checks)

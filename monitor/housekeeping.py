@@ -11,14 +11,15 @@ import aiohttp
 import structlog
 
 from alerts.outbox import NotKept
+from checks.units import show_duration
 from monitor.config import Watchdog
+from monitor.impairment import BEAT
 
 if TYPE_CHECKING:
     from monitor.app import App
 
 log = structlog.get_logger()
 
-BEAT = 0.1
 LOOK_AT_FILES = 1.0
 PRUNE = 600.0
 STALL_WORTH_A_LINE = 0.25
@@ -52,11 +53,12 @@ async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
 async def _pulse(app: App) -> None:
     loop = asyncio.get_running_loop()
     due = loop.time()
-    calm_since = due
+    calm_since = jumped_at = due
     while True:
         due += BEAT
         await asyncio.sleep(max(0.0, due - loop.time()))
         lag = loop.time() - due
+        app.impaired.beat()
         app.metrics.loop_lag.observe(max(0.0, lag))
         if lag > STALL_WORTH_A_LINE:
             log.warning("event loop stood still", seconds=lag)
@@ -66,6 +68,11 @@ async def _pulse(app: App) -> None:
             app.own_trouble("loop", f"the event loop stood still for {lag:.1f} s")
         elif loop.time() - calm_since > CALM_AFTER:
             app.own_trouble("loop", "")
+        if jump := app.clock.stepped():
+            jumped_at = loop.time()
+            _jumped(app, jump)
+        elif loop.time() - jumped_at > CALM_AFTER:
+            app.own_trouble("clock", "")
         _look(app)
 
 
@@ -85,12 +92,16 @@ async def _watchdog(app: App) -> None:
         await asyncio.sleep(watchdog.interval if watchdog is not None else 60.0)
 
 
+def _jumped(app: App, seconds: float) -> None:
+    app.metrics.clock_steps.inc()
+    app.engine.judging.dirty = True  # silences and calendars go by the wall clock
+    log.warning("wall clock jumped", seconds=seconds, why="holds, back-offs and schedules are not affected")
+    way = "forward" if seconds > 0 else "back"
+    app.own_trouble("clock", f"the wall clock jumped {way} by {show_duration(abs(seconds))}")
+
+
 def _look(app: App) -> None:
     app.engine.wall_ahead = app.clock.wall_ahead
-    if jump := app.clock.stepped():
-        app.metrics.clock_steps.inc()
-        app.engine.judging.dirty = True  # silences and calendars go by the wall clock
-        log.warning("wall clock jumped", seconds=jump, why="holds, back-offs and schedules are not affected")
     app.own_trouble("store", app.pager.trouble)
     app.engine.judging.overdue(app.clock.now())
     if app.engine.stirred:
@@ -131,7 +142,8 @@ def _signature(files: tuple[Path, ...]) -> tuple[object, ...]:
 
 
 async def _ping(app: App, watchdog: Watchdog) -> None:
-    if unhealthy(app):
+    # What watches us must hear nothing while we see nothing, even where it can be reached.
+    if unhealthy(app) or app.impaired.blind:
         return
     try:
         async with app.http.get(watchdog.url.reveal(), timeout=aiohttp.ClientTimeout(WATCHDOG_TIMEOUT)) as answer:

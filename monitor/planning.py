@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 from alerts import self_checks
+from alerts.matching import Matcher
 from alerts.plan import Plan, StormLimit
+from alerts.routing import Route
 from checks.base import Check, Measurement
 from monitor.config import Config
 
@@ -28,10 +31,11 @@ def plan_of(config: Config) -> Plan:
         overdue={key: OVERDUE_INTERVALS * check.interval + patience[key] for key, check in checks.items()},
         ancestors=config.ancestors,
         dependents=_all_dependents(config),
-        route=config.route,
+        route=_route(config),
         receivers=config.receivers,
         inhibit_rules=config.inhibit_rules,
         time_intervals=config.time_intervals,
+        maintenance=config.maintenance,
         resolve_timeout=config.resolve_timeout,
         external_url=config.server.external_url,
         storm=_storm(config),
@@ -43,6 +47,16 @@ def plan_of(config: Config) -> Plan:
 def _storm(config: Config) -> StormLimit | None:
     storm = config.on_call.storm
     return None if isinstance(storm, str) else StormLimit(storm.pages, storm.within, storm.update)
+
+
+def _route(config: Config) -> Route | None:
+    """The tree with a first branch for the monitor's own impairment, where a receiver is named for that."""
+    name, route = config.impaired.receiver, config.route
+    if not name:
+        return route
+    about = (Matcher("system", "=", self_checks.SYSTEM), Matcher("alertname", "=", self_checks.IMPAIRED))
+    branch = Route(name, about)
+    return replace(route, routes=(branch, *route.routes)) if route is not None else branch
 
 
 def _labels(check: Check) -> dict[str, str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from checks.base import Check, Errored, Failed, Outcome, Reason, Result, Run, printable
 from checks.units import show_duration
 from checks.wire.alarms import alarms
+from monitor.impairment import NETWORK_REASONS, too_long
 
 LATE_SHARE = 0.25
 LONGEST_EVIDENCE = 4_000
@@ -17,10 +18,21 @@ MOST_EVIDENCE = 12
 MASK = "***"
 
 
+class Doubt(Protocol):
+    """Who knows whether a failure may be our own."""
+
+    def stood_still(self, began: float, ended: float) -> float:
+        """Seconds of that span of the loop's time in which the event loop stood still."""
+
+    async def excuse(self, check: Check, result: Result) -> str:
+        """Why a result that is not ok says nothing of its target; empty where it does."""
+
+
 class Prober:
     """Runs probes, at most one of each check at a time. `sink` gets every result; `suspect` every first failure.
 
-    `clock` gives steady Unix seconds; `skipped(check)` is called where a beat finds its check still being asked.
+    `clock` gives steady Unix seconds; `skipped(check)` is called where a beat finds its check still being asked;
+    `doubt`, if there is one, is asked about every result that is not ok.
     """
 
     def __init__(
@@ -30,12 +42,14 @@ class Prober:
         suspect: Callable[[str], None],
         skipped: Callable[[Check], None],
         late: Callable[[float], None],
+        doubt: Doubt | None = None,
     ) -> None:
         self._clock = clock
         self._sink = sink
         self._suspect = suspect
         self._skipped = skipped
         self._late = late
+        self._doubt = doubt
         self._running: dict[str, asyncio.Task[None]] = {}
         self._memory: dict[str, dict[Any, Any]] = {}
 
@@ -91,6 +105,10 @@ class Prober:
             again = await self._once(check, memory)
             again.at, again.attempts = result.at, attempt
             result = again
+        if result.outcome is not Outcome.OK and self._doubt is not None:
+            why = await self._doubt.excuse(check, result)
+            if why:
+                _excuse(result, f"not judged: {why} ({result.sentence})")
         return result
 
     async def _once(self, check: Check, memory: dict[Any, Any]) -> Result:
@@ -112,16 +130,29 @@ class Prober:
         except Exception as bug:  # the first of the two named places: a kind's bug is our trouble, never the target's
             outcome, reason = Outcome.ERROR, Reason.INTERNAL
             sentence = f"the {check.kind} check itself broke: {type(bug).__name__}: {bug}"
-        elapsed = loop.time() - began
-        if outcome is Outcome.FAILED and elapsed > check.timeout * (1 + LATE_SHARE):
-            # The loop stood still past the deadline: the answer may have been there all the time.
-            outcome, reason = Outcome.ERROR, Reason.INTERNAL
-            sentence = f"runwatch was busy for {show_duration(elapsed - check.timeout)} past the deadline: unknown"
+        why = self._ours(check, reason, began, loop.time()) if outcome is Outcome.FAILED else ""
         # uvloop's clock counts whole milliseconds: too coarse for what a target took.
         took = time.monotonic() - run.started if run.took is None else run.took
         result = Result(outcome, at, took, reason, sentence)
+        if why:
+            _excuse(result, why)
         result.measurements, result.evidence, result.clock = run.measurements, run.evidences, run.clock
         return result if outcome is Outcome.OK and not run.evidences else _clean(check, result)
+
+    def _ours(self, check: Check, reason: Reason | None, began: float, ended: float) -> str:
+        """Why a failure is our own loop's: it stood still while the answer may have been there."""
+        elapsed = ended - began
+        if elapsed > check.timeout * (1 + LATE_SHARE):
+            return f"runwatch was busy for {show_duration(elapsed - check.timeout)} past the deadline: unknown"
+        if self._doubt is not None and reason in NETWORK_REASONS:
+            stood = self._doubt.stood_still(began, ended)
+            if too_long(stood, check.timeout):
+                return f"the monitor itself stood still for {show_duration(stood)} meanwhile: unknown"
+        return ""
+
+
+def _excuse(result: Result, why: str) -> None:
+    result.outcome, result.reason, result.sentence, result.excused = Outcome.ERROR, Reason.INTERNAL, why, True
 
 
 class _Deadline:

@@ -10,11 +10,22 @@ from checks.base import Check, Outcome, Result
 
 @dataclass(slots=True)
 class Known:
-    """A check's last result, and when its outcome last changed (steady Unix seconds)."""
+    """A check's last result, and when its outcome last changed (steady Unix seconds).
+
+    `observed` are the seconds since the start in which it was known to be ok or failed, `fine` those of them in which
+    it was ok: each result holds until the next, and an `error` tells nothing.
+    """
 
     check: Check
     result: Result
     since: float
+    observed: float = 0.0
+    fine: float = 0.0
+
+    @property
+    def uptime(self) -> float | None:
+        """The share of the observed time in which it was ok; None before there is any."""
+        return self.fine / self.observed if self.observed else None
 
 
 class State:
@@ -30,6 +41,11 @@ class State:
             self._known[check.key] = Known(check, result, result.at)
             return None if result.outcome is Outcome.OK else Outcome.OK
         before = known.result.outcome
+        if before is not Outcome.ERROR:
+            held = result.at - known.result.at
+            known.observed += held
+            if before is Outcome.OK:
+                known.fine += held
         known.check, known.result = check, result
         if before is result.outcome:
             return None

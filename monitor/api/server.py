@@ -181,6 +181,8 @@ def _check(app: App, key: str, now: float) -> dict[str, Any]:
             "took": result.took,
             "clock": result.clock,
             "attempts": result.attempts,
+            "uptime": known.uptime,
+            "observed_seconds": round(known.observed, 3),
             "reason": result.reason,
             "sentence": result.sentence,
             "measurements": [

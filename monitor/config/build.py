@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from alerts.nearest import nearest
 from checks.base import Check, find_secrets
+from monitor.config import impaired, maintenance
 from monitor.config.checks import Checks, reached
 from monitor.config.gather import Gathered, gather
 from monitor.config.kinds import check_kinds, notifier_kinds
@@ -31,12 +32,15 @@ from monitor.config.telling import Telling
 if TYPE_CHECKING:
     from monitor.config.environment import Settings
 
-ONCE = ("server", "store", "watchdog", "on_call", *TELLING_ONCE)
+ONCE = ("server", "store", "watchdog", "on_call", "impaired", *TELLING_ONCE)
 """Keys that one file of a configuration may say."""
 
 KEYS = tuple(dict.fromkeys(("include", *ONCE, *TELLING_KEYS, "plugins", "systems", *SYSTEM_KEYS)))
 
 PartT = TypeVar("PartT", bound=BaseModel)
+
+BESIDE_SYSTEMS = ("defaults", "maintenance")
+"""Keys of a system that at the top of a file, without any other, mean all systems."""
 
 PREFIX = "RUNWATCH_"
 SETTINGS = ("LISTEN", "EXTERNAL_URL", "STORE", "LOG_LEVEL", "LOG_FORMAT")
@@ -101,7 +105,8 @@ class _Build:
             self.notes, self.gathered.interpolation, self.gathered.roots, self.once, notifier_kinds(folders)
         )
         systems = Systems(self.notes, self.gathered.files, self.gathered.digest)
-        for spot, section in self._system_parts():
+        parts = self._system_parts()
+        for spot, section in parts:
             systems.add(spot, section)
         checks = Checks(self.notes, check_kinds(folders), self.defaults)
         for draft in systems.drafts.values():
@@ -122,6 +127,8 @@ class _Build:
             inhibit_rules=telling.inhibit_rules,
             time_intervals=telling.time_intervals,
             resolve_timeout=telling.resolve_timeout,
+            impaired=impaired.read(self.notes, self.once.get("impaired"), telling.receivers),
+            maintenance=maintenance.read(self.notes, self.gathered.roots, parts),
             checks=made,
             thresholds=thresholds,
             systems={name: draft.finished() for name, draft in systems.drafts.items()},
@@ -220,7 +227,7 @@ class _Build:
         """Every mapping with a system's keys: the tops of files that hold any, and the items of `systems`."""
         parts = []
         for root in self.gathered.roots:
-            if any(root.get(key) is not None for key in SYSTEM_KEYS if key != "defaults"):
+            if any(root.get(key) is not None for key in SYSTEM_KEYS if key not in BESIDE_SYSTEMS):
                 parts.append((Spot(root), root))
             for at, value in self.notes.items(Spot(root, ("systems",)), root.get("systems")):
                 section = self.notes.section(at, value)

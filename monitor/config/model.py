@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from alerts.inhibition import InhibitRule
 from alerts.intervals import TimeInterval
+from alerts.maintenance import Maintenance
 from alerts.routing import Receiver, Route
 from alerts.vocabulary import Severity, Threshold
 from checks.base import Check, Url
 from checks.units import Duration
+from monitor.config.impaired import Impaired
 from monitor.config.oncall import OnCall
 from monitor.config.problems import Problem
 
@@ -153,6 +155,8 @@ class Config:
     resolve_timeout: float = 300.0
     """Seconds."""
     on_call: OnCall = field(default_factory=OnCall)
+    impaired: Impaired = field(default_factory=Impaired)
+    maintenance: tuple[Maintenance, ...] = ()
 
 
 def default_store(environ: Mapping[str, str]) -> str:

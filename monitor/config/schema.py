@@ -13,10 +13,12 @@ from alerts.vocabulary import Severity
 from monitor.config.alertmanager import GlobalEntry
 from monitor.config.build import KEYS
 from monitor.config.checks import BESIDE
+from monitor.config.impaired import Impaired
 from monitor.config.inhibition import InhibitEntry
 from monitor.config.intervals import IntervalEntry
 from monitor.config.kinds import Kinds, check_kinds, notifier_kinds
 from monitor.config.limits import AlertEntry
+from monitor.config.maintenance import MaintenanceEntry
 from monitor.config.model import Server, Watchdog
 from monitor.config.oncall import OnCall
 from monitor.config.receivers import ENDING
@@ -39,6 +41,7 @@ def schema(folders: Iterable[Path] = ()) -> Schema:
     folders = tuple(folders)
     definitions["alert"] = _model(AlertEntry, "alert", definitions)
     definitions["check"] = _check(check_kinds(folders), definitions)
+    definitions["maintenance"] = _model(MaintenanceEntry, "maintenance", definitions)
     definitions["receiver"] = _receiver(notifier_kinds(folders), definitions)
     definitions["route"] = _model(RouteEntry, "route", definitions)
     definitions["route"]["properties"]["routes"] = {"type": "array", "items": {"$ref": "#/$defs/route"}}
@@ -53,6 +56,7 @@ def schema(folders: Iterable[Path] = ()) -> Schema:
         "store": TEXT | {"description": "sqlite:///var/lib/runwatch/runwatch.db"},
         "watchdog": _model(Watchdog, "watchdog", definitions),
         "on_call": _model(OnCall, "on_call", definitions),
+        "impaired": _model(Impaired, "impaired", definitions),
         "route": {"$ref": "#/$defs/route"},
         "receivers": {"type": "array", "items": {"$ref": "#/$defs/receiver"}},
         "global": _model(GlobalEntry, "global", definitions),
@@ -96,6 +100,7 @@ def _system(definitions: Schema) -> Schema:
         "runbook": TEXT | {"description": "A Markdown file; alerts name its sections."},
         "labels": LABELS | {"description": "Put on every alert of the system."},
         "defaults": {"type": "object", "properties": {key: base[key] for key in DEFAULT_KEYS}},
+        "maintenance": {"type": "array", "items": {"$ref": "#/$defs/maintenance"}},
         "checks": {"type": "array", "items": {"$ref": "#/$defs/check"}},
     }
 

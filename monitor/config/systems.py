@@ -24,7 +24,7 @@ RESERVED = "runwatch"
 """The system of the monitor's own checks."""
 
 SETTINGS = ("severities", "respond_within", "runbook", "labels", "defaults")
-KEYS = ("system", *SETTINGS, "checks")
+KEYS = ("system", *SETTINGS, "maintenance", "checks")
 
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OWN_LABELS = frozenset({"alertname", "severity", "system", "check", "instance"})

@@ -79,6 +79,8 @@ def _row(app: App, key: str, now: float) -> dict[str, Any]:
         "took": show_duration(result.took),
         "ago": show_duration(max(0.0, now - result.at)),
         "since": show_duration(max(0.0, now - known.since)),
+        "uptime": "" if known.uptime is None else f"{known.uptime:.5%}".rstrip("%").rstrip("0").rstrip("."),
+        "observed": show_duration(known.observed),
         "measured": [(title, show(value, units.get(name, "number"))) for title, name, value in measured],
         "evidence": result.evidence,
     }
