@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -28,7 +28,21 @@ class TlsConfig(_Part):
 
     ca_file: str = Field(default="", description="Certificates to trust in place of the system's.")
     server_name: str = Field(default="", description="The name that the certificate must be for, if not the address's.")
+    cert_file: str = Field(default="", description="Our own certificate, for a server that asks for one.")
+    key_file: str = Field(default="", description="Its key.")
+    min_version: Literal["TLS10", "TLS11", "TLS12", "TLS13"] = Field(default="TLS12", description="Nothing older.")
     insecure_skip_verify: bool = Field(default=False, description="Believe any certificate.")
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file belong together")
+        return self
+
+    def trusted(self) -> Trust:
+        """The same for the wire."""
+        version = f"{self.min_version[3]}.{self.min_version[4]}"
+        return Trust(not self.insecure_skip_verify, self.ca_file, self.cert_file, self.key_file, version)
 
 
 class BasicAuth(_Part):
@@ -101,6 +115,6 @@ async def tls_context(tls: TlsConfig) -> ssl.SSLContext:
     """The context for these settings, read once, off the event loop. Raises NotDelivered."""
     with Patience(READING_FILES) as patience:
         try:
-            return await context_for(Trust(not tls.insecure_skip_verify, tls.ca_file), False, patience)
+            return await context_for(tls.trusted(), False, patience)
         except WireError as why:
             raise NotDelivered(why.sentence, retry=True) from None
