@@ -14,7 +14,7 @@ from alerts.muting import Mute, Muting
 from alerts.notifiers.base import Notifier
 from alerts.outbox import Changes, Kept, Parcel
 from alerts.plan import Plan
-from alerts.proving import Proving, key_of
+from alerts.proving import Proving, key_of, other_than
 from alerts.routing import Route
 from alerts.silences import KEPT_AFTER, Silence, until_resolved
 from alerts.storm import Storms, is_digest
@@ -109,6 +109,10 @@ class Engine:
         self.muting.change(silence)
         self.changes.silences[silence.id] = silence
         self.judging.dirty = True
+
+    def complain(self, threshold: Threshold, trouble: str, receiver: str, now: float) -> None:
+        """Something about a receiver is the matter, or (the empty text) no longer: somebody else is to hear of it."""
+        self._raise_or_end(threshold, trouble, other_than(receiver, self.plan), now)
 
     def told_as(self, key: str) -> list[str]:
         """The fingerprints of what a receiver's service knows by this dedup key."""

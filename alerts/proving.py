@@ -61,7 +61,7 @@ class Proving:
     def complaints(self, plan: Plan, now: float) -> Iterator[tuple[Threshold, str, str]]:
         """What is, or is no longer, the matter with each way: the alert, a sentence (empty: nothing), whom to tell."""
         for key in self.proofs:
-            other = _other_than(key.rpartition("/")[0], plan)
+            other = other_than(key.rpartition("/")[0], plan)
             yield refuses(key), self.refused.get(key, ""), other
             yield is_unproven(key), self.unproven(key, plan.prove_within, now), other
 
@@ -80,7 +80,7 @@ class Proving:
         return f"nothing was delivered to {key} {last}: nobody knows whether a page would arrive"
 
 
-def _other_than(name: str, plan: Plan) -> str:
+def other_than(name: str, plan: Plan) -> str:
     """Who can be told that a receiver can't: its fallback, else the top route's receiver, else anybody."""
     receiver = plan.receivers.get(name)
     top = plan.route.receiver if plan.route is not None else ""

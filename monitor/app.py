@@ -26,6 +26,7 @@ from monitor import housekeeping, voice
 from monitor.api.server import application, bound_address
 from monitor.clock import Clock
 from monitor.config import Config, ConfigError, load
+from monitor.drill import Drills
 from monitor.impaired import Impaired
 from monitor.logs import Redact, Writer
 from monitor.metrics import Metrics
@@ -90,6 +91,7 @@ class App:
         self.impaired = Impaired(
             config.impaired, path.parent, self.clock.now, self.own_trouble, self._outcome_of, self._ask
         )
+        self.drills = Drills(self)
         self.prober = Prober(
             self.clock.now, self._result, self.engine.judging.suspect, self._skipped, self.metrics.lateness.observe,
             self.impaired,
@@ -118,6 +120,7 @@ class App:
             loop.create_task(self.pager.run(), name="pager"),
             loop.create_task(self.delivery.run(), name="delivery"),
             loop.create_task(housekeeping.run(self), name="housekeeping"),
+            loop.create_task(self.drills.run(), name="drills"),
             loop.create_task(self.impaired.run(), name="impaired"),
         ]
         self.own_trouble("configuration", "")
@@ -205,6 +208,7 @@ class App:
     def _attempted(self, attempt: Attempt) -> None:
         self.metrics.count_attempt(attempt, self.clock.now())
         voice.attempt(attempt)
+        self.drills.attempted(attempt)
         self.pager.attempted(attempt.parcel, attempt.status, attempt.why)
 
     @property

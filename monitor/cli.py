@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from monitor import __version__
 
@@ -71,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
     test.add_argument("--severity", default="critical", metavar="P0", help="critical, high … or a system's own word")
     test.add_argument("--channel", metavar="KIND", help="only its notifiers of one kind, such as slack")
 
+    _on_call(commands, config, as_json, remote)
+
     templates = commands.add_parser("template", help="what messages look like, and what a template makes")
     doing = templates.add_subparsers(dest="action", metavar="ACTION", required=True)
     render = doing.add_parser("render", parents=[config, as_json], help="a message, or a template, with a sample")
@@ -83,6 +86,42 @@ def parser() -> argparse.ArgumentParser:
     render.add_argument("--sample", choices=samples, default="firing", help="which notification to render")
     render.add_argument("--dialect", choices=["text", "html", "slack"], default="text", help="how --template escapes")
     return top
+
+
+def _on_call(commands: Any, *parents: argparse.ArgumentParser) -> None:
+    """What the people on call ask of the daemon."""
+    who = argparse.ArgumentParser(add_help=False)
+    who.add_argument("--by", metavar="NAME", help="who asks (default: the user of this machine)")
+    duration = argparse.ArgumentParser(add_help=False)
+    duration.add_argument("--for", dest="duration", metavar="2h", help="for how long")
+    ending = argparse.ArgumentParser(add_help=False, parents=[duration])
+    ending.add_argument("--until", metavar="TIME", help="until then: 2026-12-01T09:00, or business-hours")
+
+    ack = commands.add_parser("ack", parents=[*parents, who, duration], help="say that you have it: no more escalation")
+    ack.add_argument("alerts", nargs="*", metavar="ALERT", help="name, check, or the beginning of a fingerprint")
+    ack.add_argument("--matcher", action="append", default=[], metavar="M", help='such as system="shop"')
+    ack.add_argument("--undo", action="store_true", help="nobody has it any more")
+
+    silences = commands.add_parser("silence", help="do not tell what matches, for a while")
+    doing = silences.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = doing.add_parser("add", parents=[*parents, who, ending], help="silence what matches all of these")
+    add.add_argument("matchers", nargs="+", metavar="MATCHER", help='such as system="shop" or severity=~"low|medium"')
+    add.add_argument("--comment", required=True, help="why")
+    add.add_argument("--until-resolved", action="store_true", help="end it when what it silences has ended")
+    listing = doing.add_parser("list", parents=list(parents), help="what is silenced")
+    listing.add_argument("--all", action="store_true", help="those that have ended too")
+    extend = doing.add_parser("extend", parents=[*parents, ending], help="another end")
+    extend.add_argument("id", metavar="ID")
+    expire = doing.add_parser("expire", parents=list(parents), help="end it now")
+    expire.add_argument("ids", nargs="+", metavar="ID")
+
+    explain = commands.add_parser("explain", parents=list(parents), help="why somebody was, or was not, told")
+    explain.add_argument("alert", nargs="?", metavar="ALERT", help="name, check, or the beginning of a fingerprint")
+    explain.add_argument("--route", metavar="LABELS", help="where labels would lead: severity=critical,system=shop")
+
+    drill = commands.add_parser("drill", parents=[*parents, duration], help="a marked alert to everybody, measured")
+    drill.add_argument("--receiver", action="append", metavar="R", help="only these (may be said again)")
+    drill.add_argument("--severity", default="low", choices=["critical", "high", "medium", "low"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,6 +155,10 @@ def _dispatch(asked: argparse.Namespace) -> int:
             from monitor.commands import demo
 
             return demo.main(asked)
+        case "ack" | "silence" | "explain" | "drill":
+            from monitor.commands import oncall
+
+            return oncall.main(asked)
         case "template":
             from monitor.commands import template
 

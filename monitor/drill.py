@@ -1,46 +1,136 @@
-"""A marked alert through the real chain, so that one sees whether a receiver would be reached."""
+"""Marked alerts through the real chain, by hand and by the calendar: whether people would be reached, and how soon."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
-from alerts import self_checks
+import structlog
+from cronsim import CronSim
+
+from alerts import own
+from alerts.delivery import Attempt
 from alerts.vocabulary import Severity, Threshold
+from checks.units import show_duration
 
 if TYPE_CHECKING:
     from monitor.app import App
+
+log = structlog.get_logger()
 
 LASTS = 3.0
 """Seconds after which a test alert resolves by itself."""
 
 
-def send(app: App, receiver: str, severity: Severity, word: str, channel: str) -> str:
-    """Fire a test alert at one receiver (only at its notifiers of kind `channel`, if given); its fingerprint."""
-    threshold = _threshold(secrets.token_hex(4), severity, word)
-    _judge(app, threshold, "This is a test: nothing is wrong. It resolves by itself in a moment.")
-    [alert] = [alert for alert in app.engine.judging.live() if alert.check == threshold.check]
-    app.engine.aim(alert.fingerprint, receiver, channel)
-    asyncio.get_running_loop().call_later(LASTS, _judge, app, threshold, "")
-    return alert.fingerprint
+@dataclass(slots=True)
+class Exercise:
+    """One marked alert to one receiver: when it was sent, what has accepted it, after how many seconds."""
+
+    receiver: str
+    threshold: Threshold
+    fingerprint: str
+    sent_at: float
+    expected: tuple[str, ...]
+    scheduled: bool
+    accepted: dict[str, float] = field(default_factory=dict)
 
 
-def _judge(app: App, threshold: Threshold, trouble: str) -> None:
-    now = app.clock.now()
-    app.engine.judging.inject(threshold, self_checks.verdict(trouble, now), now)
-    app.note_transitions()
-    app.pager.wake()
+class Drills:
+    """Sends marked alerts, measures until they are accepted and acknowledged, and complains of those that are not."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._running: dict[str, Exercise] = {}
+
+    def send(
+        self, receiver: str, severity: Severity, word: str, channel: str = "", lasts: float = LASTS, drill: bool = False
+    ) -> Exercise:
+        """Fire a marked alert at one receiver (only at its notifiers of kind `channel`, if given); `lasts` seconds."""
+        app, now = self._app, self._app.clock.now()
+        name = secrets.token_hex(4)
+        threshold = own.threshold(
+            "RunwatchDrill" if drill else "TestAlert", f"{'drill' if drill else 'test'}-{name}", severity,
+            "Nothing is wrong. Acknowledge it, so that the time until somebody does is measured too.", test="true",
+        )  # fmt: skip
+        threshold = Threshold(**{key: getattr(threshold, key) for key in Threshold.__slots__} | {"severity_word": word})
+        said = "This is a drill: nothing is wrong." if drill else "This is a test: nothing is wrong."
+        app.engine.judging.inject(
+            threshold, own.verdict(f"{said} It resolves by itself in {show_duration(lasts)}.", now), now
+        )
+        [alert] = app.engine.judging.raised(threshold.key)
+        app.engine.aim(alert.fingerprint, receiver, channel)
+        kinds = tuple(one.kind for one in app.config.receivers[receiver].notifiers if channel in ("", one.kind))
+        exercise = Exercise(receiver, threshold, alert.fingerprint, now, kinds, drill)
+        self._running[alert.fingerprint] = exercise
+        asyncio.get_running_loop().call_later(lasts, self._end, exercise)
+        app.pager.wake()
+        return exercise
+
+    def attempted(self, attempt: Attempt) -> None:
+        """Delivery has tried something: was it one of ours?"""
+        if not self._running or attempt.status != "delivered":
+            return
+        for alert in attempt.parcel.note.firing:
+            exercise = self._running.get(alert.fingerprint)
+            kind = str(attempt.parcel.destination.get("kind"))
+            if exercise is not None and kind not in exercise.accepted:
+                took = exercise.accepted[kind] = self._app.clock.now() - exercise.sent_at
+                self._app.metrics.drill_accepted.labels(exercise.receiver, kind).set(took)
+                self._app.metrics.drill_accepted_at.labels(exercise.receiver, kind).set(self._app.clock.now())
+
+    def _end(self, exercise: Exercise) -> None:
+        app, now = self._app, self._app.clock.now()
+        alert = app.engine.judging.alerts.get(exercise.fingerprint)
+        acknowledged = alert.acked_at - exercise.sent_at if alert is not None and alert.acked_at else None
+        if acknowledged is not None:
+            app.metrics.drill_acknowledged.labels(exercise.receiver).set(acknowledged)
+        app.engine.judging.inject(exercise.threshold, own.verdict("", now), now)
+        self._running.pop(exercise.fingerprint, None)
+        if exercise.scheduled:
+            missing = [kind for kind in exercise.expected if kind not in exercise.accepted]
+            log.info(
+                "drill", receiver=exercise.receiver, missing=missing or None,
+                accepted={kind: round(took, 3) for kind, took in exercise.accepted.items()},
+                acknowledged=None if acknowledged is None else show_duration(acknowledged),
+            )  # fmt: skip
+            lasted = show_duration(now - exercise.sent_at)
+            trouble = f"a drill did not reach {exercise.receiver} by {', '.join(missing)} within {lasted}"
+            app.engine.complain(_failed(exercise.receiver), trouble if missing else "", exercise.receiver, now)
+        app.pager.wake()
+
+    async def run(self) -> None:
+        """Hold drills as the calendar says, until cancelled."""
+        while True:
+            drill = self._app.config.on_call.drill
+            if drill is None:
+                await asyncio.sleep(60)
+                continue
+            due = next(CronSim(drill.cron, datetime.now(ZoneInfo(drill.timezone))))
+            await asyncio.sleep(min(60.0, max(0.0, due.timestamp() - datetime.now(ZoneInfo("UTC")).timestamp())))
+            if datetime.now(ZoneInfo(drill.timezone)) >= due and drill == self._app.config.on_call.drill:
+                self.hold(drill.receivers or self._app.config.receivers, Severity(drill.severity), drill.lasts)
+
+    def hold(self, receivers: Iterable[str], severity: Severity, lasts: float) -> list[Exercise]:
+        """A drill for each of these receivers that has a way to be told."""
+        known = [name for name in receivers if name in self._app.config.receivers]
+        return [
+            self.send(name, severity, severity.value, lasts=lasts, drill=True)
+            for name in known
+            if self._app.config.receivers[name].notifiers
+        ]
 
 
-def _threshold(name: str, severity: Severity, word: str) -> Threshold:
-    [pattern] = self_checks.thresholds()[f"{self_checks.SYSTEM}/configuration"]
-    return dataclasses.replace(
-        pattern,
-        alert="TestAlert",
-        check=f"{self_checks.SYSTEM}/test-{name}",
-        severity=severity,
-        severity_word=word,
-        labels={"system": self_checks.SYSTEM, "check": f"test-{name}", "test": "true"},
+def _failed(receiver: str) -> Threshold:
+    return own.threshold(
+        "RunwatchDrillFailed",
+        f"drill-{receiver}",
+        Severity.HIGH,
+        f"A real page would not arrive either. Look at `runwatch explain RunwatchDrill`, then try "
+        f"`runwatch test-alert --receiver {receiver}`.",
+        receiver=receiver,
     )

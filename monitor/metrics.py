@@ -56,6 +56,15 @@ class Metrics:
         self.accepted_at = gauge(
             "receiver_last_success_timestamp_seconds", "When a receiver last accepted.", "receiver"
         )
+        self.drill_accepted = gauge(
+            "drill_accepted_seconds", "From a drill's alert to its acceptance.", "receiver", "integration"
+        )
+        self.drill_accepted_at = gauge(
+            "drill_last_success_timestamp_seconds", "When a drill was last accepted.", "receiver", "integration"
+        )
+        self.drill_acknowledged = gauge(
+            "drill_acknowledged_seconds", "From a drill's alert to its acknowledgement.", "receiver"
+        )
         self.pending = gauge("outbox_pending", "Notifications still to be delivered.")
         self.oldest = gauge("outbox_oldest_age_seconds", "Age of the oldest of them.")
         self.dead = counter("outbox_dead", "Notifications that no attempt can deliver.", "receiver")

@@ -16,7 +16,7 @@ from alerts.explaining import outlook
 from alerts.intervals import TimeInterval, TimeRange
 from alerts.matching import Matcher, parse_matchers
 from alerts.silences import Silence
-from alerts.vocabulary import Alert, Phase
+from alerts.vocabulary import Alert, Phase, Severity
 from alerts.wording import rfc3339
 from checks.units import parse_duration
 
@@ -44,6 +44,7 @@ def routes(app: App) -> list[web.RouteDef]:
         web.post("/api/v1/silences/{id}/extend", api.extend),
         web.post("/api/v1/silences/{id}/expire", api.expire),
         web.get("/api/v1/explain", api.explain),
+        web.post("/api/v1/drill", api.drill),
     ]
 
 
@@ -64,7 +65,12 @@ class OnCall:
         except Refused as why:
             return _answer({"error": str(why)}, 400)
         if taken:
-            log.info("acknowledged", by=by, alerts=[alert.name for alert in taken][:10], until=rfc3339(until))
+            log.info(
+                "acknowledged",
+                by=by,
+                alerts=[alert.name for alert in taken][:10],
+                until=rfc3339(until) if until else None,
+            )
         await self._app.pager.settle()
         return _answer({"acknowledged": [_short(alert) for alert in taken]})
 
@@ -169,6 +175,26 @@ class OnCall:
         if not until:
             return 0.0
         return _time(str(until))
+
+    async def drill(self, request: web.Request) -> web.StreamResponse:
+        """{receivers?, severity?, for?}: a drill now, for these receivers or all of them."""
+        try:
+            asked = await _body(request)
+            wanted = asked.get("receivers") or list(self._app.config.receivers)
+            unknown = [str(name) for name in wanted if name not in self._app.config.receivers]
+            if unknown:
+                known = ", ".join(self._app.config.receivers) or "none is configured"
+                raise Refused(f"there is no receiver {unknown[0]!r}; known: {known}")
+            word = asked.get("severity", "low")
+            if word not in list(Severity):
+                raise Refused("severity: critical, high, medium or low is wanted")
+            lasts = _seconds(asked, "for") if asked.get("for") else 60.0
+        except (Refused, TypeError) as why:
+            return _answer({"error": str(why)}, 400)
+        held = self._app.drills.hold(wanted, Severity(word), lasts)
+        return _answer([
+            {"receiver": one.receiver, "fingerprint": one.fingerprint, "notifiers": one.expected} for one in held
+        ])  # fmt: skip
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
         """?alert=: what was decided about one alert, what was delivered, and what comes next."""

@@ -11,7 +11,6 @@ from aiohttp import web
 
 from alerts.vocabulary import Alert, Severity
 from alerts.wording import rfc3339
-from monitor import drill
 from monitor.api import oncall
 from monitor.api.access import guard
 from monitor.config.model import Auth
@@ -149,8 +148,8 @@ class Routes:
         kinds = [one.kind for one in self._app.config.receivers[receiver].notifiers]
         if channel and channel not in kinds:
             return _json({"error": f"receiver {receiver!r} has no {channel}; it has {', '.join(kinds) or 'none'}"}, 400)
-        mark = drill.send(self._app, receiver, severity, word, channel)
-        return _json({"fingerprint": mark, "notifiers": [kind for kind in kinds if not channel or kind == channel]})
+        exercise = self._app.drills.send(receiver, severity, word, channel)
+        return _json({"fingerprint": exercise.fingerprint, "notifiers": exercise.expected})
 
 
 def _severity(app: App, word: str) -> Severity | None:

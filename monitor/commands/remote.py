@@ -107,21 +107,29 @@ def _alerts(asked: argparse.Namespace) -> int:
 def _test_alert(asked: argparse.Namespace) -> int:
     daemon = Daemon(asked)
     body = {"receiver": asked.receiver, "severity": asked.severity, "channel": asked.channel}
-    sent = daemon.ask("/api/v1/test-alert", body)
+    sent = daemon.ask("/api/v1/test-alert", body) | {"receiver": asked.receiver}
+    return watch_deliveries(daemon, [sent], resolves=True, as_json=asked.json)
+
+
+def watch_deliveries(daemon: Daemon, sent: list[dict[str, Any]], resolves: bool, as_json: bool) -> int:
+    """Say what becomes of test alerts as it happens; 1 when not all were accepted. `resolves`: wait for those too."""
     started = time.monotonic()
     seen: dict[tuple[str, str], dict[str, Any]] = {}
-    expected = len(sent["notifiers"]) * 2
-    if not asked.json:
-        out(f"test alert {sent['fingerprint']} to {asked.receiver}: {', '.join(sent['notifiers']) or 'no notifier'}")
+    expected = sum(len(one["notifiers"]) for one in sent) * (2 if resolves else 1)
+    for one in sent:
+        if not as_json:
+            out(f"test alert {one['fingerprint']} to {one['receiver']}: {', '.join(one['notifiers']) or 'no notifier'}")
     while len(seen) < expected and time.monotonic() - started < WAIT_FOR_ACCEPTANCE:
         time.sleep(LOOK_EVERY)
-        for entry in daemon.ask(f"/api/v1/deliveries?alert={sent['fingerprint']}"):
-            key = (entry.get("parcel", ""), entry["kind"])
-            if entry["status"] != "pending" and key not in seen:
-                seen[key] = entry
-                if not asked.json:
-                    _tell(entry)
-    if asked.json:
+        for one in sent:
+            for entry in daemon.ask(f"/api/v1/deliveries?alert={one['fingerprint']}"):
+                key = (entry.get("parcel", ""), entry["kind"])
+                ended = entry["status"] in ("delivered", "dead") and (resolves or entry["reason"] != "resolved")
+                if ended and key not in seen:
+                    seen[key] = entry
+                    if not as_json:
+                        _tell(entry)
+    if as_json:
         data(list(seen.values()))
     accepted = sum(entry["status"] == "delivered" for entry in seen.values())
     if accepted < expected or not expected:
@@ -134,6 +142,7 @@ def _tell(entry: dict[str, Any]) -> None:
     took = entry["ended"] - entry["created"]
     word = "resolve" if entry["reason"] == "resolved" else "page"
     if entry["status"] == "delivered":
-        out(f"  {entry['kind']}: {word} accepted after {took:.2f} s, {entry['attempts']} attempt(s)")
+        whom = f"{entry['receiver']} by {entry['kind']}"
+        out(f"  {whom}: {word} accepted after {took:.2f} s, {entry['attempts']} attempt(s)")
     else:
-        out(f"  {entry['kind']}: {word} refused: {entry['error']}")
+        out(f"  {entry['receiver']} by {entry['kind']}: {word} refused: {entry['error']}")
