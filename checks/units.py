@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 
 SECONDS = {
     "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0,
@@ -35,6 +35,11 @@ def parse_duration(text: object) -> float:
     return sum(float(number) * SECONDS[unit] for number, unit in parts)
 
 
+def _kept_or_written(given: object, info: ValidationInfo) -> float:
+    # Only what was validated before comes with a context (a destination out of the outbox): it is in seconds already.
+    return given if info.context is not None and isinstance(given, float) else parse_duration(given)
+
+
 def parse_size(text: object) -> int:
     """Bytes in `400MB`, `2GiB` or a plain whole number; ValueError with a sentence otherwise."""
     if isinstance(text, int) and not isinstance(text, bool):
@@ -57,7 +62,7 @@ def parse_share(text: object) -> float:
 
 Duration = Annotated[
     float,
-    BeforeValidator(parse_duration),
+    BeforeValidator(_kept_or_written),
     PlainSerializer(lambda seconds: show_duration(seconds), when_used="json"),
     WithJsonSchema({"type": ["string", "integer"], "pattern": r"^(0|(\d+(\.\d+)?(us|ms|s|m|h|d|w|y))+)$"}),
 ]

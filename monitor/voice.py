@@ -57,7 +57,7 @@ def attempt(ended: Attempt) -> None:
     }
     match ended.status:
         case "delivered":
-            log.info("told", **words, after=show_duration(ended.waited))
+            log.info("told", **words, after=show_duration(ended.waited), why=ended.why or None)
         case "dead":
             log.error("cannot tell", **words, why=ended.why)
         case _:

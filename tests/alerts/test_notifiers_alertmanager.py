@@ -133,5 +133,4 @@ def test_what_is_wrong_is_said_at_load_and_the_rest_survives_the_outbox():
         Alertmanager(url="http://a", bearer_token="x", basic_auth={"username": "y"})
     made = Alertmanager(urls=("http://a", "http://b"), timeout="3s", basic_auth={"username": "u", "password": "p"})
     kept = orjson.loads(orjson.dumps(revealed(made)))
-    kept["timeout"] = "3s"
     assert Alertmanager.model_validate(kept, context=AS_KEPT) == made
