@@ -186,9 +186,9 @@ def _range(*bounds: int) -> range:
 
 
 def _replace(text: Any, old: str, new: str) -> str:
-    text = text if isinstance(text, str) else str(text)
-    spend(1, len(text) + text.count(old) * len(new))
-    return text.replace(old, new)
+    whole: str = text if isinstance(text, str) else str(text)
+    spend(1, len(whole) + whole.count(old) * len(new))
+    return whole.replace(old, new)
 
 
 def _each(items: Any, weight: int) -> list[Any]:
