@@ -6,7 +6,10 @@ import asyncio
 import logging
 import re
 import threading
+import warnings
 from collections.abc import Mapping
+from functools import lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
@@ -81,12 +84,23 @@ class Apprise(Notifier):
         return {"title": title, "body": body}
 
 
+@lru_cache(maxsize=1)
+def _library() -> ModuleType:
+    """Apprise with its plugins; ValueError with a sentence where it is not installed."""
+    with warnings.catch_warnings():
+        # It imports a module that Python 3.13 has no more; that is nothing for whoever runs us.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            import apprise
+        except ImportError:
+            raise ValueError(MISSING) from None
+        apprise.Apprise.instantiate("json://localhost")
+    return apprise
+
+
 def _service(url: str, number: int) -> Any:
     """Apprise's own object for an address; ValueError with a sentence that does not quote the address."""
-    try:
-        import apprise
-    except ImportError:
-        raise ValueError(MISSING) from None
+    apprise = _library()
     try:
         # Without a limit of its own it works in the thread that calls it, so that its complaints are found.
         asset = apprise.AppriseAsset(service_timeout=0)
@@ -162,9 +176,7 @@ def _tell(urls: list[str], title: str, body: str, sort: str) -> list[str]:
 
 
 def _told(service: Any, title: str, body: str, sort: str) -> bool:
-    import apprise
-
-    one = apprise.Apprise()
+    one = _library().Apprise()
     one.add(service)
     # Said to be plain, so that each service escapes it as its own format needs.
     return bool(one.notify(title=title, body=body, notify_type=sort, body_format="text"))

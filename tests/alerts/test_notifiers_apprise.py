@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import orjson
 import pytest
 from pydantic import ValidationError
 
-from alerts.notifiers.apprise import LONGEST_BODY, Apprise
+from alerts.notifiers.apprise import LONGEST_BODY, Apprise, _library
 from alerts.notifiers.base import NotDelivered
 from alerts.template_samples import SAMPLES
 from alerts.templates import AS_KEPT, Texts
 from checks.base import revealed
 from monitor.demo.inbox import Fault, Inbox
 from tests.alerts.notes import alert, note, resolved
-
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
-"""What apprise imports on Python 3.11 and 3.12."""
 
 SECRET = "Passw0rdOfTheHook"
 
@@ -111,3 +109,10 @@ def test_it_survives_the_outbox():
     kept = orjson.loads(orjson.dumps(revealed(made)))
     assert Apprise.model_validate(kept, context=AS_KEPT) == made
     assert made.preview(SAMPLES["firing"](), Texts(note()))["title"] == "firing"
+
+
+def test_where_it_is_not_installed_the_way_out_is_said(monkeypatch):
+    _library.cache_clear()
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    with pytest.raises(ValidationError, match=r"apprise is not installed; pip install runwatch\[apprise\]"):
+        Apprise(urls="json://localhost")
