@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -61,22 +61,12 @@ class SqliteStore:
 
     def load(self) -> Kept:
         """Everything that was kept; blocks, so only before the loop runs."""
-        read = self._connection.read
-        parcels = read("SELECT body FROM outbox ORDER BY created, id")
-        return Kept(
-            alerts=[alert_from(orjson.loads(body)) for (body,) in read("SELECT body FROM alerts")],
-            tellings=[Telling(**orjson.loads(body)) for (body,) in read("SELECT body FROM tellings")],
-            parcels=[parcel_from(orjson.loads(body)) for (body,) in parcels],
-            references={thread: orjson.loads(body) for thread, body in read("SELECT thread, body FROM thread_refs")},
-            silences=[silence_from(orjson.loads(body)) for (body,) in read("SELECT body FROM silences")],
-            escalations=[Escalation(**orjson.loads(body)) for (body,) in read("SELECT body FROM escalations")],
-            proofs=[Proof(**orjson.loads(body)) for (body,) in read("SELECT body FROM proofs")],
-        )
+        return kept_from(self._connection.read)
 
     async def write(self, changes: Changes) -> None:
         """Return when all of it is on disk; raise NotKept, with nothing of it written, when that can't be done."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((_rows(changes), done))
+        self._waiting.append((rows_of(changes), done))
         if not self._writing:
             self._commit_waiting()
         await done
@@ -150,7 +140,22 @@ class SqliteStore:
         self._lock.close()
 
 
-def _rows(changes: Changes) -> Rows:
+def kept_from(read: Callable[[str], Iterable[tuple[Any, ...]]]) -> Kept:
+    """What the tables hold; `read` gives the rows of a query."""
+    parcels = read("SELECT body FROM outbox ORDER BY created, id")
+    return Kept(
+        alerts=[alert_from(orjson.loads(body)) for (body,) in read("SELECT body FROM alerts")],
+        tellings=[Telling(**orjson.loads(body)) for (body,) in read("SELECT body FROM tellings")],
+        parcels=[parcel_from(orjson.loads(body)) for (body,) in parcels],
+        references={thread: orjson.loads(body) for thread, body in read("SELECT thread, body FROM thread_refs")},
+        silences=[silence_from(orjson.loads(body)) for (body,) in read("SELECT body FROM silences")],
+        escalations=[Escalation(**orjson.loads(body)) for (body,) in read("SELECT body FROM escalations")],
+        proofs=[Proof(**orjson.loads(body)) for (body,) in read("SELECT body FROM proofs")],
+    )
+
+
+def rows_of(changes: Changes) -> Rows:
+    """The statements that write changes, each with its parameters."""
     # Encoded here, on the loop: the objects go on changing while the thread writes.
     rows: Rows = {}
 
