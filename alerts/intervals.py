@@ -18,7 +18,9 @@ MIDNIGHT = 24 * 60
 DAY = timedelta(days=1)
 HORIZON = 29 * 366
 """Days that are looked ahead: after 28 years a calendar repeats."""
-MOST_STEPS = 400
+WEEKS = 22
+"""The same where each week is as the one before: of two in a row the clock may leave out what is wanted."""
+MOST_STEPS = 100
 YEAR = 366 * 86400.0
 
 
@@ -53,6 +55,11 @@ class TimeRange:
             if begins <= last and max(begins, -last) <= day.day <= min(ends, last):
                 return True
         return False
+
+    @property
+    def of_every_week(self) -> bool:
+        """Whether each week is as the one before it."""
+        return self.days_of_month is None and self.months is None and self.years is None
 
     @property
     def last_year(self) -> int | None:
@@ -109,14 +116,16 @@ class TimeInterval:
 
 def _first_change(zones: Sequence[_Zone], at: float, active: bool) -> float | None:
     """The first change of all the zones' together."""
-    then: float = at
-    for _ in range(MOST_STEPS if len(zones) > 1 else 1):
-        changes = [change for zone in zones if (change := zone.next_change(then)) is not None]
-        if not changes:
+    changes = {zone: zone.next_change(at) for zone in zones}
+    then = at
+    for _ in range(MOST_STEPS):
+        coming = [change for change in changes.values() if change is not None]
+        if not coming or any(change is None and zone.active(then) for zone, change in changes.items()):
             return None
-        then = min(changes)
+        then = min(coming)
         if any(zone.active(then) for zone in zones) != active:
             break
+        changes |= {zone: zone.next_change(then) for zone, change in changes.items() if change == then}
     return then
 
 
@@ -139,21 +148,25 @@ class _Zone:
         day = datetime.fromtimestamp(at, self.zone).date()
         around = [self._covered(day - DAY), self._covered(day), self._covered(day + DAY)]
         for _ in range(self._days_ahead(day)):
-            # A clock put back over midnight mixes the instants of two days.
             if any(covered != alike for covered in around):
+                # A clock put back over midnight mixes the instants of two days: what follows this one comes next time.
+                end = self._midnight(day + DAY)
                 for instant in sorted(self._instants(day, around)):
-                    if instant > at and self.active(instant) != active:
+                    if at < instant <= end and self.active(instant) != active:
                         return instant
             day += DAY
             around = [around[1], around[2], self._covered(day + DAY)]
         return None
 
     def _days_ahead(self, day: date) -> int:
+        """After how many days there is nothing that was not there before."""
+        if all(one.of_every_week for one in self.ranges):
+            return WEEKS
         years = [one.last_year for one in self.ranges]
-        if any(year is None for year in years):
-            return min(HORIZON, (date.max - day).days - 2)
-        last = max(year for year in years if year is not None)
-        return max(2, min(HORIZON, (last + 1 - day.year) * 366 + 2))
+        ahead = HORIZON
+        if None not in years:
+            ahead = (max(year for year in years if year is not None) + 1 - day.year) * 366 + 2
+        return max(2, min(ahead, HORIZON, (date.max - day).days - 2))
 
     def _covered(self, day: date) -> tuple[Span, ...]:
         """The minutes of a day that are of any range, in order, none touching another."""
@@ -175,11 +188,14 @@ class _Zone:
         for shift, covered in enumerate(around, -1):
             day = middle + shift * DAY
             start = datetime(day.year, day.month, day.day, tzinfo=self.zone)
+            found |= self._clock_changes(start.timestamp(), self._midnight(day + DAY))
             for minute in {0, *(edge for span in covered for edge in span)}:
                 wall = start + timedelta(minutes=minute)
                 found |= {wall.replace(fold=0).timestamp(), wall.replace(fold=1).timestamp()}
-            found |= self._clock_changes(start.timestamp(), (start + DAY).timestamp())
         return found
+
+    def _midnight(self, day: date) -> float:
+        return datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp()
 
     def _clock_changes(self, begin: float, end: float) -> set[float]:
         """The first instant of the clock's new time, if it is changed once between the two."""
