@@ -188,6 +188,8 @@ async def test_what_was_down_before_and_what_answered_waits_for_nobody(tmp_path)
 
 
 async def test_many_that_fail_at_once_share_one_look_and_leave_nothing_behind(tmp_path):
+    async with Target() as anchor, watching(anchor, tmp_path=tmp_path):
+        pass  # what a loop keeps of the wire for good is there now
     before = held()
     async with Target() as anchor, watching(anchor, tmp_path=tmp_path) as watch:
         await anchor.down()
