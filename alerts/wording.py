@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from alerts.vocabulary import Alert, Notification, Phase
 from checks.base import printable
@@ -105,9 +106,19 @@ def links(note: Notification) -> list[tuple[str, str]]:
             ("Runbook", alert.runbook.url or alert.annotations.get("runbook_url", "")),
             ("Dashboard", alert.annotations.get("dashboard_url", "")),
         ):
-            if address.startswith(("http://", "https://")) and (title, address) not in found:
+            if _opens(address) and (title, address) not in found:
                 found.append((title, address))
     return found
+
+
+def _opens(address: str) -> bool:
+    """Whether a vendor takes it for an address: one that it refuses would cost the whole message."""
+    if not address.startswith(("http://", "https://")) or not address.isprintable() or set(' <>|"') & set(address):
+        return False
+    try:
+        return bool(urlsplit(address).hostname)
+    except ValueError:
+        return False
 
 
 def evidence(alert: Alert, most: int) -> str:

@@ -27,7 +27,8 @@ class Webhook(Reach, Notifier):
     """Sends JSON; any 2xx accepts it, 408, 429 and 5xx are tried again, other answers are not."""
 
     per_minute: ClassVar[float] = 1200.0
-    most_alerts: ClassVar[int] = 1_000
+    # More would hold the event loop up for longer than 5 ms.
+    most_alerts: ClassVar[int] = 300
 
     url: HookUrl = Field(description="Where to send it.")
     method: Literal["POST", "PUT"] = Field(default="POST", description="How.")

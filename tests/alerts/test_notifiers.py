@@ -12,7 +12,7 @@ from alerts.notifiers.slack import Slack
 from alerts.notifiers.webhook import Webhook
 from alerts.template_samples import SAMPLES
 from alerts.templates import AS_KEPT
-from alerts.vocabulary import Phase, dedup_key
+from alerts.vocabulary import Phase, Runbook, dedup_key
 from monitor.demo.inbox import Fault, Inbox
 from tests.alerts.notes import NOON, alert, note, resolved
 
@@ -317,6 +317,14 @@ async def test_hostile_alerts_are_taken_by_every_vendor(inbox, http, hostile):
         assert all("(cut)" in text or "were left out" in text for text in said[-1:])
     posts = [post for posts in inbox.desk.channels.values() for post in posts]
     assert len(posts) == 2
+
+
+@pytest.mark.parametrize(
+    "address", ["javascript:alert(1)", "http://", "https://[x", "https://a b", "https://a\x00", "//a"]
+)
+def test_an_address_that_a_vendor_would_refuse_costs_no_message(address):
+    told = note(alert(annotations={"runbook_url": address, "dashboard_url": "https://d.example"}, runbook=Runbook()))
+    assert [link["text"] for link in event(told)["links"]] == ["Open in runwatch", "Dashboard"]
 
 
 async def test_a_redirection_is_no_acceptance(http):
