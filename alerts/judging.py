@@ -258,7 +258,7 @@ class Judging:
 
     def receive(self, sent: SentAlert, now: float) -> None:
         """Take over an alert that somebody else judged: it fires until it is sent as ended, or no longer repeated."""
-        alert = self.alerts.get(fingerprint(sent.labels))
+        alert = self.alerts.get(sent.fingerprint)
         live = alert if alert is not None and alert.phase is Phase.FIRING else None
         if sent.ends_at and sent.ends_at <= now:
             if live is not None and live.source:
@@ -269,8 +269,9 @@ class Judging:
             if live.annotations != sent.annotations:
                 live.annotations = dict(sent.annotations)
                 self.changed[live.fingerprint] = live
+            # One that lasts longer is found out when it would have ended: a repetition costs nothing more.
+            self.dirty = self.dirty or ends_at < live.ends_at
             live.ends_at = ends_at
-            self.dirty = True
             return
         alert = sent.alert(now, ends_at, told=alert.told if alert is not None else False)
         self._begin(alert)

@@ -39,6 +39,8 @@ class Muting:
     def __init__(self, plan: Plan, silences: Mapping[str, Silence]) -> None:
         self.silences = dict(silences)
         self._matched: dict[str, tuple[str, ...]] = {}
+        self._wall = 0.0
+        self._now: set[str] = set()
         self.adopt(plan)
 
     def adopt(self, plan: Plan) -> None:

@@ -37,6 +37,10 @@ class SentAlert:
     starts_at: float = 0.0
     ends_at: float = 0.0
     generator_url: str = ""
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fingerprint", fingerprint(self.labels))
 
     def alert(self, now: float, ends_at: float, told: bool) -> Alert:
         """The alert that it becomes here, firing since its sender saw it."""
@@ -44,7 +48,7 @@ class SentAlert:
         word = labels.get("severity", "")
         target = labels.get("instance", "")
         return Alert(
-            fingerprint=fingerprint(labels),
+            fingerprint=self.fingerprint,
             labels=labels,
             check=target or labels.get("job", "") or labels.get("alertname", ""),
             severity=SEVERITIES.get(word.lower(), Severity.MEDIUM),
@@ -68,10 +72,11 @@ def read(body: Any, behind: float) -> list[SentAlert]:
     """
     if not isinstance(body, list):
         raise ValueError("a list of alerts is wanted")
-    return [_alert(number, item, behind) for number, item in enumerate(body)]
+    return [read_one(number, item, behind) for number, item in enumerate(body)]
 
 
-def _alert(number: int, item: Any, behind: float) -> SentAlert:
+def read_one(number: int, item: Any, behind: float) -> SentAlert:
+    """One of them, for whoever takes what is good although something else is not."""
     where = f"alert {number}"
     if not isinstance(item, dict):
         raise ValueError(f"{where}: an object is wanted")
@@ -102,7 +107,13 @@ def _texts(where: str, key: str, value: Any, most: int) -> dict[str, str]:
         raise ValueError(f"{where}: {key}: an object of texts is wanted")
     if len(value) > most:
         raise ValueError(f"{where}: {len(value)} {key} are too many; {most} are the most")
-    return {name: text.replace("\0", "�") for name, text in value.items()}
+    return {_sayable(name): _sayable(text) for name, text in value.items()}
+
+
+def _sayable(text: str) -> str:
+    """Without what neither a database nor UTF-8 can hold."""
+    text = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return text.replace("\0", "�")
 
 
 def _time(where: str, key: str, item: dict[str, Any]) -> float:
