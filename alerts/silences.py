@@ -78,10 +78,10 @@ def new(
         raise ValueError("every matcher matches the empty text: this would silence everything; name one label's value")
     if not ends_at:
         raise ValueError("a silence needs an end: one that is forgotten hides the next outage")
-    if ends_at <= starts_at:
-        raise ValueError("a silence must end after it starts")
     if ends_at <= now:
         raise ValueError(f"the silence's end is {show_duration(now - ends_at)} in the past")
+    if ends_at <= starts_at:
+        raise ValueError("a silence must end after it starts")
     if not comment.strip() or not created_by.strip():
         raise ValueError("a silence needs an author and a comment: who asked for it, and why")
     if len(comment) + len(created_by) > LONGEST_TEXT:

@@ -99,9 +99,10 @@ def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
 @cache
 def routes() -> set[str]:
     """`GET /metrics` and so on: what the daemon answers."""
-    tree = ast.parse((ROOT / "monitor/api/server.py").read_text(encoding="utf-8"))
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in sorted((ROOT / "monitor/api").glob("*.py"))]
     return {
         f"{node.func.attr.upper()} {node.args[0].value!s}"
+        for tree in trees
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

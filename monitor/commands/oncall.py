@@ -196,11 +196,11 @@ def _explain_route(asked: argparse.Namespace) -> int:
     if not taken:
         complain("there is no route: nobody is told of any alert")
         return 1
-    seen = {label for one in taken for route in one.path for label in (matcher.name for matcher in route.matchers)}
+    looked_at = _labels_of(plan.route)
     for name in labels:
-        near = nearest(name, seen) if name not in seen else None
+        near = nearest(name, looked_at) if name not in looked_at else None
         if near:
-            out(f"(no route on the way looks at {name}; did you mean {near}?)")
+            complain(f"no route looks at the label {name}; did you mean {near}?")
     for one in taken:
         route = one.path[-1]
         out(" → ".join(_matchers(step) for step in one.path) + f" → {route.receiver}")
@@ -218,6 +218,11 @@ def _explain_route(asked: argparse.Namespace) -> int:
         if one.quiet:
             out(f"  quiet now: {one.quiet}")
     return 0
+
+
+def _labels_of(route: Any) -> set[str]:
+    """Every label that a route or one below it looks at."""
+    return {matcher.name for matcher in route.matchers}.union(*map(_labels_of, route.routes))
 
 
 def _matchers(route: Any) -> str:
