@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from alerts.matching import Matcher, parse_matchers
 from monitor.config.notes import Notes, Spot
@@ -17,7 +17,7 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value
 
 
-Word = Annotated[str, BeforeValidator(_as_text)]
+Word = Annotated[str, BeforeValidator(_as_text), WithJsonSchema({"type": ["string", "integer", "boolean"]})]
 
 
 def listed(notes: Notes, spot: Spot, texts: list[str]) -> tuple[Matcher, ...]:

@@ -31,6 +31,7 @@ Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
 TEXTS: Schema = {"type": "array", "items": TEXT}
 LABELS: Schema = {"type": "object", "additionalProperties": TEXT}
+HTTP_CONFIG: Schema = {"type": "object", "description": "Alertmanager's; what can't be carried out is refused."}
 FILLED: Schema = {"type": "string", "pattern": r"\$\{"}
 """A value that is filled in at load, whatever it must be then."""
 
@@ -59,7 +60,7 @@ def schema(folders: Iterable[Path] = ()) -> Schema:
         "impaired": _model(Impaired, "impaired", definitions),
         "route": {"$ref": "#/$defs/route"},
         "receivers": {"type": "array", "items": {"$ref": "#/$defs/receiver"}},
-        "global": _model(GlobalEntry, "global", definitions),
+        "global": _with_files(_model(GlobalEntry, "global", definitions)),
         "inhibit_rules": {"type": "array", "items": {"$ref": "#/$defs/inhibit_rule"}},
         "time_intervals": intervals,
         "mute_time_intervals": intervals | {"description": "The old name of time_intervals."},
@@ -139,17 +140,16 @@ def _receiver(kinds: Kinds[Any], definitions: Schema) -> Schema:
         model = kinds.load(name)
         if not isinstance(model, str):
             definitions[f"notifier_{name}"] = _with_files(_model(model, f"notifier_{name}", definitions))
+            definitions[f"notifier_{name}"]["properties"]["http_config"] = HTTP_CONFIG
             properties[name + ENDING] = {"type": "array", "items": {"$ref": f"#/$defs/notifier_{name}"}}
     return _object(properties, properties) | {"required": ["name"]}
 
 
-def _with_files(notifier: Schema) -> Schema:
+def _with_files(part: Schema) -> Schema:
     """The schema with `<key>_file` beside each secret; what is required may come from there, or from `global`."""
-    secret = [name for name, held in notifier["properties"].items() if '"password"' in json.dumps(held)]
-    for name in secret:
-        notifier["properties"][f"{name}_file"] = TEXT | {"description": f"A file that holds {name}."}
-    notifier.pop("required", None)
-    return notifier
+    for name in [name for name, held in part["properties"].items() if '"password"' in json.dumps(held)]:
+        part["properties"][f"{name}_file"] = TEXT | {"description": f"A file that holds {name}."}
+    return {key: held for key, held in part.items() if key != "required"}
 
 
 def _model(model: type[BaseModel], prefix: str, definitions: Schema) -> Schema:
