@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from alerts import message
 from alerts.audience import Audience
-from alerts.engine import Engine, pace_of, scene_of
+from alerts.engine import Engine
 from alerts.escalation import patience
 from alerts.intervals import muted
 from alerts.plan import Plan
 from alerts.routing import Route, group_labels, paths
+from alerts.speaking import pace_of, scene_of
 from alerts.telling import due
 
 

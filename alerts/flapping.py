@@ -5,6 +5,7 @@ Source: Icinga 2, "Flapping": the last 20 answers, the newer the heavier (0.8 to
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 WINDOW = 20
@@ -42,3 +43,24 @@ class Flaps:
     def share(self) -> float:
         """The weighted share of changes among the last 20 answers, 0 to 0.99."""
         return sum(weight for index, weight in enumerate(_WEIGHTS) if self.changes >> index & 1) / WINDOW
+
+
+class FlappingAlerts:
+    """The restlessness of every alert that was breached lately and is asked about, by whatever identifies it."""
+
+    def __init__(self) -> None:
+        self._flaps: dict[Hashable, Flaps] = {}
+
+    def observe(self, key: Hashable, breached: bool | None, limit: FlappingLimit | None) -> Flaps | None:
+        """Take one more answer; None where nobody asks, the answer could not tell, or it never was breached."""
+        if limit is None or breached is None:
+            return None
+        flaps = self._flaps.get(key)
+        if flaps is None:
+            if not breached:
+                return None
+            flaps = self._flaps[key] = Flaps(breached=False)
+        flaps.observe(breached, limit)
+        if not flaps.changes and not breached:
+            del self._flaps[key]
+        return flaps

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from alerts.dependencies import TELL, Standing, Withheld, withheld
-from alerts.flapping import Flaps
+from alerts.flapping import FlappingAlerts
 from alerts.lifecycle import Event, Life, step
 from alerts.plan import Plan
-from alerts.sent import SentAlert
 from alerts.thresholds import Judgement, Windows, judge
 from alerts.vocabulary import Alert, Phase, Threshold, ThresholdKey, fingerprint
 from checks.base import Labels, Outcome, Result
@@ -48,7 +47,7 @@ class Judging:
         self._judged: dict[str, float] = {}
         self._answered: dict[str, float] = {}
         self._injected: set[ThresholdKey] = set()
-        self._flaps: dict[tuple[ThresholdKey, Labels], Flaps] = {}
+        self._flapping = FlappingAlerts()
         for alert in self.alerts.values():
             if alert.phase is not Phase.INACTIVE:
                 self._live.setdefault(alert.threshold_key, {})[alert.measured] = alert
@@ -65,7 +64,7 @@ class Judging:
         for key in [key for key in self._live if key[0] and key not in configured]:
             for alert in list(self._live[key].values()):
                 alert.sentence = "no longer watched: its threshold was taken out of the configuration"
-                self._end(alert, now, "its threshold is gone")
+                self.end(alert, now, "its threshold is gone")
 
     def _adopt(self, plan: Plan, now: float) -> None:
         causes = {key for keys in plan.ancestors.values() for key in keys}
@@ -154,7 +153,7 @@ class Judging:
         now: float,
     ) -> None:
         life = Life() if alert is None else Life(alert.phase, alert.since, alert.clear_since)
-        flaps = self._flapping(threshold, labels, judgement)
+        flaps = self._flapping.observe((threshold.key, labels), judgement.breached, threshold.flapping)
         keep_firing = threshold.keep_firing if flaps is None or not flaps.flapping else float("inf")
         taken = step(life, judgement.breached, result.at, now, hold=threshold.hold, keep_firing=keep_firing)
         if alert is None:
@@ -166,7 +165,7 @@ class Judging:
         if taken.event in ("resolved", "dropped"):
             if result.outcome is Outcome.OK and result.sentence:
                 alert.annotations = {**alert.annotations, "ended": result.sentence}
-            self._end(alert, now, taken.why)
+            self.end(alert, now, taken.why)
             return
         alert.phase, alert.since, alert.clear_since = taken.life
         if judgement.breached and (taken.event or alert.phase is Phase.FIRING):
@@ -176,25 +175,10 @@ class Judging:
         if taken.event == "firing":
             alert.fired_at = now
         if taken.event:
-            self._changed(alert, taken.event, taken.why)
+            self.note(alert, taken.event, taken.why)
         if flaps is not None and flaps.flapping != bool(alert.flapping) and alert.phase is Phase.FIRING:
             alert.flapping = f"{flaps.share:.0%} of its last answers were changes" if flaps.flapping else ""
-            self._changed(alert, "flapping" if flaps.flapping else "steady", alert.flapping or "it has settled")
-
-    def _flapping(self, threshold: Threshold, labels: Labels, judgement: Judgement) -> Flaps | None:
-        """How restless an alert is; None where nobody asks, or it never was breached."""
-        if threshold.flapping is None or judgement.breached is None:
-            return None
-        key = threshold.key, labels
-        flaps = self._flaps.get(key)
-        if flaps is None:
-            if not judgement.breached:
-                return None
-            flaps = self._flaps[key] = Flaps(breached=False)
-        flaps.observe(judgement.breached, threshold.flapping)
-        if not flaps.changes and not judgement.breached:
-            del self._flaps[key]
-        return flaps
+            self.note(alert, "flapping" if flaps.flapping else "steady", alert.flapping or "it has settled")
 
     def _open(self, threshold: Threshold, labels: Labels) -> Alert:
         named = {
@@ -220,10 +204,11 @@ class Judging:
         if before is not None:
             # It ended, but somebody has not been told yet: the same alert goes on, under the same identity.
             alert.told = before.told
-        self._begin(alert)
+        self.begin(alert)
         return alert
 
-    def _begin(self, alert: Alert) -> None:
+    def begin(self, alert: Alert) -> None:
+        """An alert is new, or there again."""
         self.alerts[alert.fingerprint] = alert
         self._live.setdefault(alert.threshold_key, {})[alert.measured] = alert
 
@@ -231,7 +216,8 @@ class Judging:
         meaning = self.plan.meanings.get(check, "")
         return {"description": meaning} if meaning else {}
 
-    def _end(self, alert: Alert, now: float, why: str) -> None:
+    def end(self, alert: Alert, now: float, why: str) -> None:
+        """An alert is over; it is forgotten when everybody knows."""
         was_pending = alert.phase is Phase.PENDING or not alert.fired_at
         alert.phase, alert.clear_since, alert.resolved_at, alert.withheld = Phase.INACTIVE, 0.0, now, ""
         alert.acked_by = alert.flapping = ""
@@ -241,9 +227,10 @@ class Judging:
         if not slots:
             self._live.pop(alert.threshold_key, None)
             self._injected.discard(alert.threshold_key)
-        self._changed(alert, "dropped" if was_pending else "resolved", why)
+        self.note(alert, "dropped" if was_pending else "resolved", why)
 
-    def _changed(self, alert: Alert, event: Event, why: str) -> None:
+    def note(self, alert: Alert, event: Event, why: str) -> None:
+        """An alert has changed: it is to be kept, logged, and perhaps told."""
         self.dirty = True
         self.changed[alert.fingerprint] = alert
         self.transitions.append(Transition(replace(alert), event, why))
@@ -255,37 +242,6 @@ class Judging:
             for name, value, labels in result.measurements[:MOST_EVIDENCE_LINES]
         ]
         return [*result.evidence, *([("Measured", "\n".join(read))] if read else [])]
-
-    def receive(self, sent: SentAlert, now: float) -> None:
-        """Take over an alert that somebody else judged: it fires until it is sent as ended, or no longer repeated."""
-        alert = self.alerts.get(sent.fingerprint)
-        live = alert if alert is not None and alert.phase is Phase.FIRING else None
-        if sent.ends_at and sent.ends_at <= now:
-            if live is not None and live.source:
-                self._end(live, now, "its sender says that it has ended")
-            return
-        ends_at = sent.ends_at or now + self.plan.resolve_timeout
-        if live is not None:
-            if live.annotations != sent.annotations:
-                live.annotations = dict(sent.annotations)
-                self.changed[live.fingerprint] = live
-            # One that lasts longer is found out when it would have ended: a repetition costs nothing more.
-            self.dirty = self.dirty or ends_at < live.ends_at
-            live.ends_at = ends_at
-            return
-        alert = sent.alert(now, ends_at, told=alert.told if alert is not None else False)
-        self._begin(alert)
-        self._changed(alert, "firing", "its sender says so")
-
-    def expire(self, now: float) -> float | None:
-        """End what its senders no longer repeat; when the next of them would end."""
-        upcoming: float | None = None
-        for alert in [alert for alert in self.live() if alert.source]:
-            if alert.ends_at <= now:
-                self._end(alert, now, "its sender no longer repeats it")
-            elif upcoming is None or alert.ends_at < upcoming:
-                upcoming = alert.ends_at
-        return upcoming
 
     def inject(self, threshold: Threshold, result: Result, now: float) -> None:
         """Judge a result by a threshold that no configuration holds: a test alert, or our own trouble."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 
 from alerts import own
 from alerts.judging import Judging
@@ -95,6 +96,7 @@ def key_of(receiver: str, kind: str) -> str:
     return f"{receiver}/{kind}"
 
 
+@cache
 def refuses(key: str) -> Threshold:
     """A receiver refuses for good: its token is revoked, its address is gone."""
     receiver, _, kind = key.rpartition("/")
@@ -109,6 +111,7 @@ def refuses(key: str) -> Threshold:
     )
 
 
+@cache
 def is_unproven(key: str) -> Threshold:
     """Nothing has gone through a receiver for long."""
     receiver, _, kind = key.rpartition("/")

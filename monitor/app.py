@@ -177,15 +177,16 @@ class App:
         now, judging = self.clock.now(), self.engine.judging
         for transition in judging.transitions:
             voice.transition(transition)
-            self.engine.note(transition.alert, now, transition.event, transition.why)
+            self.engine.findings.note(transition.alert, now, transition.event, transition.why)
         judging.transitions.clear()
 
     def _decided(self) -> None:
         """After each decision: log and keep what led to it."""
         self.note_transitions()
-        if self.engine.decisions:
-            self.history.keep_decisions(self.engine.decisions)
-            self.engine.decisions.clear()
+        decisions = self.engine.findings.decisions
+        if decisions:
+            self.history.keep_decisions(decisions)
+            decisions.clear()
 
     def _skipped(self, check: Check) -> None:
         self.metrics.skipped.inc()

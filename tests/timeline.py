@@ -10,6 +10,7 @@ from alerts.engine import Engine
 from alerts.notifiers.webhook import Webhook
 from alerts.outbox import Changes, Kept, Parcel
 from alerts.plan import Plan
+from alerts.receiving import receive
 from alerts.routing import Receiver, Route, parse_matcher
 from alerts.sent import SentAlert
 from alerts.silences import Silence
@@ -150,8 +151,8 @@ class Timeline:
 
     def send(self, ends: float | None = None, **labels: str) -> None:
         """Another monitor sends an alert, that ends so many seconds after the start."""
-        self.engine.judging.receive(
-            SentAlert(labels, {}, self.now, START + ends if ends is not None else 0.0), self.now
+        receive(
+            self.engine.judging, SentAlert(labels, {}, self.now, START + ends if ends is not None else 0.0), self.now
         )
         self.decide()
 

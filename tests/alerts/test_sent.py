@@ -98,6 +98,16 @@ def test_it_is_routed_silenced_and_grouped_as_every_other_alert():
     assert line.heard() == ["0 team first: Slow", "60 db unmuted: Slow"]
 
 
+def test_nobody_ends_an_alert_of_ours_by_sending_it():
+    line = Timeline(plan(threshold("shop/a")))
+    line.fail("shop/a")
+    [alert] = line.engine.judging.live()
+    line.at(10).send(ends=5, **alert.labels)
+    line.send(**alert.labels)
+    line.at(1000)
+    assert line.heard() == ["0 team first: ADown"]
+
+
 def test_a_reload_and_a_restart_end_none_of_them():
     line = Timeline(plan(threshold("shop/a"), resolve_timeout=300.0))
     line.send(alertname="Down")

@@ -21,6 +21,7 @@ from alerts.inhibition import InhibitRule
 from alerts.intervals import TimeInterval, TimeRange
 from alerts.outbox import Changes, Kept, Parcel
 from alerts.plan import StormLimit
+from alerts.receiving import receive
 from alerts.routing import Route, parse_matcher
 from alerts.sent import SentAlert
 from alerts.vocabulary import Phase, Severity
@@ -200,7 +201,7 @@ class Telling(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["Down", "Slow"]), lasts=st.sampled_from([-5, 40, 0]))
     def send(self, name: str, lasts: int) -> None:
         labels = {"alertname": name, "system": "till", "severity": "warning"}
-        self.engine.judging.receive(SentAlert(labels, {}, self.now - 10, self.now + lasts if lasts else 0.0), self.now)
+        receive(self.engine.judging, SentAlert(labels, {}, self.now - 10, self.now + lasts if lasts else 0.0), self.now)
         self.decide()
 
     @rule(number=st.integers(0, len(PLANS) - 1))
