@@ -11,6 +11,8 @@ from checks.base import printable
 from checks.units import show_duration
 
 CUT = " … (cut)"
+LONGEST_NAME = 500
+LONGEST_LINE = 4_000
 
 
 def headline(note: Notification) -> str:
@@ -19,9 +21,15 @@ def headline(note: Notification) -> str:
     worst, more = told[0], len(told) - 1 + note.left_out
     mark = ", ".join(["RESOLVED"] if note.status == "resolved" else [severity_of(worst), *_states(note)])
     if note.reason == "storm" and note.status == "firing":
-        return f"[{mark}] {more + 1:,} alerts, first {name_of(worst)} · {worst.check}: {summary(worst, note.at)}"
-    tail = f" (+{more:,} more)" if more else ""
-    return f"[{mark}] {name_of(worst)} · {worst.check}{tail}: {summary(worst, note.at)}"
+        said = f"{more + 1:,} alerts, first {name_of(worst)} · {worst.check}"
+    else:
+        said = f"{name_of(worst)} · {worst.check}" + (f" (+{more:,} more)" if more else "")
+    return one_line(f"[{mark}] {cut(said, LONGEST_NAME)}: {summary(worst, note.at)}")
+
+
+def one_line(text: str) -> str:
+    """The text as one line that nothing hides in, and not longer than anybody reads: fit for a title or a header."""
+    return " ".join(printable(cut(text, LONGEST_LINE)).split())
 
 
 def _states(note: Notification) -> list[str]:
@@ -60,7 +68,7 @@ def severity_of(alert: Alert) -> str:
 
 def name_of(alert: Alert) -> str:
     """What it is called; an alert from elsewhere may have no name."""
-    return alert.labels.get("alertname") or "alert without a name"
+    return alert.labels.get("alertname", "").strip() or "alert without a name"
 
 
 def page_of(note: Notification, alert: Alert) -> str:

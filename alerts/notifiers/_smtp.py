@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from alerts.notifiers._http import TlsConfig, tls_context
 from alerts.notifiers.base import NotDelivered
-from checks.base import printable
+from alerts.wording import one_line
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
 from checks.wire.resolve import resolve
@@ -148,11 +148,6 @@ def _hang_up(client: aiosmtplib.SMTP) -> None:
         with suppress(OSError, RuntimeError):
             transport.write(b"QUIT\r\n")  # type: ignore[attr-defined]  # a transport of a stream
     client.close()
-
-
-def one_line(text: str) -> str:
-    """The text as one line that nothing hides in: fit for a header."""
-    return " ".join(printable(text).split())
 
 
 def _word(later: bool) -> str:

@@ -18,7 +18,7 @@ from alerts.notifiers import _letter as letter
 from alerts.notifiers.base import NotDelivered, Notifier, Receipt
 from alerts.templates import Template, Texts
 from alerts.vocabulary import Notification
-from alerts.wording import cut, headline
+from alerts.wording import cut, headline, one_line
 from checks.base import printable
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Apprise(Notifier):
 
     def message(self, note: Notification, texts: Texts) -> tuple[str, str]:
         """Title and body."""
-        title = " ".join(printable(texts.of("title", self.title, "")).split()) or printable(headline(note))
+        title = one_line(texts.of("title", self.title, "")) or headline(note)
         body = printable(texts.of("body", self.body, "")) if self.body is not None else ""
         if not body.strip() or texts.complaints:
             body = letter.plain(note, texts.complaints)

@@ -14,11 +14,11 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 
 from alerts.notifiers import _letter as letter
 from alerts.notifiers._http import TlsConfig
-from alerts.notifiers._smtp import Server, hand_over, host_and_port, one_line
+from alerts.notifiers._smtp import Server, hand_over, host_and_port
 from alerts.notifiers.base import Notifier, Receipt
 from alerts.templates import HtmlTemplate, Template, Texts
 from alerts.vocabulary import Notification, Severity
-from alerts.wording import cut, headline
+from alerts.wording import cut, headline, one_line
 from checks.base import printable
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Email(Notifier):
             return cut(own, LONGEST_SUBJECT)
         first = reference.get("subject")
         if not first:
-            return cut(one_line(headline(note)), LONGEST_SUBJECT)
+            return cut(headline(note), LONGEST_SUBJECT)
         return f"Resolved: {first}" if note.status == "resolved" else f"Re: {first}"
 
 

@@ -21,6 +21,7 @@ from alerts.wording import (
     links,
     name_of,
     names,
+    one_line,
     rfc3339,
 )
 from checks.base import Url, printable
@@ -120,7 +121,7 @@ def event(note: Notification) -> dict[str, Any]:
         **({"client_url": note.external_url} if note.external_url else {}),
         "payload": {
             "summary": cut(printable(headline(note)), 1024),
-            "source": cut(printable(worst.target or worst.check or name_of(worst)), 512),
+            "source": cut(one_line(worst.target) or one_line(worst.check) or one_line(name_of(worst)), 512),
             "severity": SEVERITIES[note.severity],
             "timestamp": rfc3339(worst.since),
             "component": cut(printable(worst.check), 512),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -12,7 +13,7 @@ from alerts.notifiers._http import Reach
 from alerts.notifiers.base import HookUrl, Notifier, Receipt, refusal, said
 from alerts.templates import Template, Texts
 from alerts.vocabulary import Alert, Notification, Phase
-from alerts.wording import cut, facts, page_of, rfc3339, summary
+from alerts.wording import cut, facts, one_line, page_of, rfc3339, summary
 from checks.base import printable
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST_TEXT = 8_000
 MOST_LABELS = 500
+_SECRET = re.compile("auth|token|key|secret|cookie|password", re.IGNORECASE)
 _TOKEN = frozenset("!#$%&'*+-.^_`|~")
 
 
@@ -74,8 +76,8 @@ class Webhook(Reach, Notifier):
         """Headers, without credentials, and body."""
         headers = {"Content-Type": self.content_type}
         for name, template in self.headers.items():
-            text = " ".join(printable(texts.of(f"headers.{name}", template, "")).split())
-            headers |= {name: cut(text, 4_000)} if text else {}
+            text = one_line(texts.of(f"headers.{name}", template, ""))
+            headers |= {name: text} if text else {}
         own = texts.of("body", self.body, "") if self.body is not None else ""
         if own and "json" in self.content_type:
             try:
@@ -97,6 +99,7 @@ class Webhook(Reach, Notifier):
     def preview(self, note: Notification, texts: Texts) -> dict[str, Any]:
         """See Notifier."""
         headers, data = self.message(note, texts)
+        headers = {name: "***" if _SECRET.search(name) else text for name, text in headers.items()}
         is_json = "json" in headers["Content-Type"]
         return {"headers": headers, "body": orjson.loads(data) if is_json else data.decode()}
 

@@ -22,7 +22,8 @@ receivers:
         from: a@example.com
         smarthost: mail.example.com:587
         headers: {Subject: "mail {{ note.reason }}"}
-    webhook_configs: [{url: "https://example.com/secret-hook", body: "{{ note | tojson }}"}]
+    webhook_configs:
+      - {url: "https://example.com/secret-hook", body: "{{ note | tojson }}", headers: {X-Api-Key: secret-hook-key}}
     alertmanager_configs: [{url: "http://alertmanager.example.com:9093"}]
 """
 
