@@ -71,7 +71,7 @@ def test_one_template_of_a_receiver(capsys, config):
     assert code == 1
     assert err == (
         "runwatch: the receiver 'everybody' has no template 'tittle'; "
-        "it has body, details.who, headers.Subject, title\n"
+        "it has body, details.who, headers.Subject, headers.X-Api-Key, title\n"
     )
 
 
