@@ -4,7 +4,7 @@ from alerts.routing import Matcher, Route
 from alerts.vocabulary import Phase, Severity
 from alerts.wording import summary
 from checks.base import Outcome, Result
-from tests.timeline import Timeline, plan, receiver, threshold
+from tests.timeline import START, Timeline, plan, receiver, threshold
 
 
 def test_a_failure_is_paged_at_once_and_resolved_at_once():
@@ -302,3 +302,14 @@ def test_a_check_that_no_longer_answers_is_stale_until_it_does():
     assert alert.sentence == "no answer for 1m 42s"
     line.at(200).ok("shop/a")
     assert line.heard() == ["200 team resolved: Silent"]
+
+
+def test_a_clock_that_was_set_back_before_a_restart_silences_nobody():
+    line = Timeline(plan(threshold("shop/a"), route=Route("team", repeat_interval=3600)))
+    line.at(500_000).fail("shop/a")
+    line.heard()
+    line.now = START + 100  # the machine comes back with its clock six days behind
+    line.restart()
+    line.fail("shop/a")
+    line.at(3700)
+    assert line.heard() == ["3700 team reminder: ADown"]

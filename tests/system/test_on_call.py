@@ -68,6 +68,7 @@ async def test_an_alert_is_explained_from_its_first_breach_to_the_next_message(t
         told = await ask(daemon, "explain", "shop/web")
         assert "ann has it until" in told
         assert "lead: escalated" not in told
+        assert "ann has it" in (await daemon.get("/"))[1]
         await target.up()
         await said(inbox, "on-call", "resolved")
         await daemon.logged("told", lambda line: line["status"] == "resolved")
