@@ -106,36 +106,36 @@ def _quoted(text: str) -> str:
 
 # Source of both syntaxes, and of the fallback between them: Alertmanager's documentation, "Matchers" and "UTF-8 mode".
 
-_CLASSIC = re.compile(
-    r"[\t\n\f\r ]*([a-zA-Z_:][a-zA-Z0-9_:]*)[\t\n\f\r ]*(=~|!~|!=|=)[\t\n\f\r ]*(.*?)[\t\n\f\r ]*", re.S
-)
+_BLANKS = "\t\n\f\r "
+_CLASSIC = re.compile(rf"[{_BLANKS}]*([a-zA-Z_:][a-zA-Z0-9_:]*)[{_BLANKS}]*(=~|!~|!=|=)(.*)", re.S)
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|\\[^,]|[^,"\\]+|\\', re.S)
 _CLASSIC_ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
 
 def _classic(text: str) -> list[tuple[str, str, str]]:
     """Names of letters, digits, _ and :; values in quotation marks or without; commas between."""
-    parts = [""]
+    parts: list[list[str]] = [[]]
     inner = text.removeprefix("{").removesuffix("}")
     position = 0
     while position < len(inner):
         piece = _PIECE.match(inner, position)
         if piece is None:
-            parts.append("")
+            parts.append([])
             position += 1
         else:
-            parts[-1] += piece[0]
+            parts[-1].append(piece[0])
             position = piece.end()
-    if not parts[-1].strip(_SPACE):
-        parts.pop()
-    return [_classic_one(part) for part in parts]
+    whole = ["".join(part) for part in parts]
+    if not whole[-1].strip(_SPACE):
+        whole.pop()
+    return [_classic_one(part) for part in whole]
 
 
 def _classic_one(text: str) -> tuple[str, str, str]:
     found = _CLASSIC.fullmatch(text)
     if found is None:
         raise ValueError(f'{_shown(text)} is not a matcher; write severity="critical" or severity=~"critical|high"')
-    name, operator, raw = found.groups()
+    name, operator, raw = found[1], found[2], found[3].strip(_BLANKS)
     whole = raw.startswith('"')
     body = raw[1:] if whole else raw
     if whole:

@@ -159,6 +159,15 @@ def test_an_expression_made_to_hang_answers(expression: str) -> None:
     assert not Matcher("a", "=~", expression).matches({"a": "a" * 20_000})
 
 
+@pytest.mark.parametrize("text", ["a=b%sc", "%s", "a%s=b", '"%s', "a=%s", "a=b,%s", "{%s}"])
+@pytest.mark.parametrize("filling", [" ", "\\a", ",", '"', 'a="b",', "{", "=", "a", '\\"', "🙂"])
+def test_a_text_made_to_hang_is_read_or_refused(text: str, filling: str) -> None:
+    try:
+        parse_matchers(text % (filling * 100_000))
+    except ValueError as why:
+        assert len(str(why)) < 1_000
+
+
 def test_an_expression_as_long_as_may_be_matches() -> None:
     names = [f"host-{number}" for number in range(1_900)]
     long = "|".join(names)[: LONGEST_EXPRESSION - 3] + ".*"
