@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from alerts.muting import NOT_MUTED, Mute, Muting
 from alerts.plan import Plan
@@ -41,6 +42,15 @@ class Audience:
         return [alert for alert in self.open.values() if not alert.acked_by]
 
 
+class _Place(NamedTuple):
+    """One group to which an alert belongs; `receiver` is None where nobody of it can be told."""
+
+    route: Route
+    receiver: Receiver | None
+    key: str
+    labels: dict[str, str]
+
+
 def group_key(receiver: str, labels: Mapping[str, str]) -> str:
     """What a group is known by to one receiver; depends on nothing that an edit of routes would change."""
     return f"{receiver}:" + "{" + ", ".join(f"{name}={text!r}" for name, text in sorted(labels.items())) + "}"
@@ -52,21 +62,25 @@ class Gathering:
     def __init__(self, plan: Plan) -> None:
         self.aimed: dict[str, tuple[str, str]] = {}
         self._routes: dict[str, list[Route]] = {}
+        self._places: dict[str, list[_Place]] = {}
         self.adopt(plan)
 
     def adopt(self, plan: Plan) -> None:
         """Take over a new configuration."""
         self._plan = plan
         self._routes.clear()
+        self._places.clear()
 
     def aim(self, fingerprint: str, receiver: str, kind: str = "") -> None:
         """Send one alert to a named receiver (and only its notifiers of one kind) past the routes."""
         self.aimed[fingerprint] = (receiver, kind)
         self._routes.pop(fingerprint, None)
+        self._places.pop(fingerprint, None)
 
     def forget(self, fingerprint: str) -> None:
         """An alert is no more."""
         self._routes.pop(fingerprint, None)
+        self._places.pop(fingerprint, None)
         self.aimed.pop(fingerprint, None)
 
     def routes_of(self, alert: Alert) -> list[Route]:
@@ -102,20 +116,31 @@ class Gathering:
         """Put an alert where its routes lead; why nobody may hear of it there, if so."""
         nobody = Mute("route", "no route leads anywhere: nobody is configured to be told")
         heard = False
-        for route in self.routes_of(alert):
-            receiver = self._plan.receivers.get(route.receiver)
-            if receiver is None or not receiver.notifiers:
-                nobody = Mute("route", f"receiver {route.receiver} has no notifier")
+        for place in self._places_of(alert):
+            if place.receiver is None:
+                nobody = Mute("route", f"receiver {place.route.receiver} has no notifier")
                 continue
-            here = mute if mute.why else muting.of_route(route)
+            here = mute if mute.why else muting.of_route(place.route)
             nobody = here if here.why else nobody
             heard = heard or not here.why
-            labels = group_labels(route, alert.labels)
-            key = group_key(route.receiver, labels)
-            if key not in audiences:
-                audiences[key] = Audience(self._aimed_part(alert, receiver), route, key, labels)
-            audiences[key].take(alert, here.why)
+            if place.key not in audiences:
+                audiences[place.key] = Audience(place.receiver, place.route, place.key, place.labels)
+            audiences[place.key].take(alert, here.why)
         return NOT_MUTED if heard else nobody
+
+    def _places_of(self, alert: Alert) -> list[_Place]:
+        """The groups to which an alert belongs; always the same ones until the configuration changes."""
+        places = self._places.get(alert.fingerprint)
+        if places is None:
+            places = self._places[alert.fingerprint] = [self._placed(alert, route) for route in self.routes_of(alert)]
+        return places
+
+    def _placed(self, alert: Alert, route: Route) -> _Place:
+        receiver = self._plan.receivers.get(route.receiver)
+        labels = group_labels(route, alert.labels)
+        able = receiver if receiver is not None and receiver.notifiers else None
+        heard_by = self._aimed_part(alert, able) if able is not None else None
+        return _Place(route, heard_by, group_key(route.receiver, labels), labels)
 
     def _aimed_part(self, alert: Alert, receiver: Receiver) -> Receiver:
         kind = self.aimed.get(alert.fingerprint, ("", ""))[1]

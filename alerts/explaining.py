@@ -14,7 +14,7 @@ from alerts.intervals import muted
 from alerts.plan import Plan
 from alerts.routing import Route, group_labels, paths
 from alerts.speaking import pace_of, scene_of
-from alerts.telling import due
+from alerts.telling import Telling, due
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,8 @@ def outlook(engine: Engine, fingerprint: str, now: float) -> list[Outlook]:
 def _ways(engine: Engine, audience: Audience, fingerprint: str, now: float) -> Iterator[Outlook]:
     quiet = audience.muted.get(fingerprint, "")
     for notifier in audience.receiver.notifiers:
-        telling = engine.tellings.get(f"{audience.key}#{message.digest(message.destination(notifier))}")
-        if telling is None:
-            yield Outlook(audience.receiver.name, notifier.kind, False, 0.0, quiet, "", None, quiet)
-            continue
+        key = f"{audience.key}#{message.digest(message.destination(notifier))}"
+        telling = engine.tellings.get(key) or Telling(key, "", audience.receiver.name, audience.key, {}, "", {})
         scene = scene_of(audience, notifier)._replace(escalated=False)
         verdict = due(telling, scene, pace_of(audience.route, notifier), now)
         told = fingerprint in telling.told

@@ -233,7 +233,7 @@ class Judging:
         """An alert has changed: it is to be kept, logged, and perhaps told."""
         self.dirty = True
         self.changed[alert.fingerprint] = alert
-        self.transitions.append(Transition(replace(alert), event, why))
+        self.transitions.append(Transition(alert.snapshot(), event, why))
 
     def _evidence(self, result: Result, check: str) -> list[tuple[str, str]]:
         units = self.plan.units.get(check, {})

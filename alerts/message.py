@@ -53,13 +53,19 @@ def compose(
         reason=reason,
         at=now,
         group_labels=dict(telling.group_labels),
-        alerts=[replace(alert, impact=impact(alert, plan, failing)) for alert in shown],
+        alerts=[_as_now(alert, plan, failing) for alert in shown],
         external_url=plan.external_url,
         why=why,
         left_out=len(alerts) - len(shown),
         tally=tally,
         answerable=str(telling.destination.get("kind")) in plan.answerable,
     )
+
+
+def _as_now(alert: Alert, plan: Plan, failing: Collection[str]) -> Alert:
+    copy = alert.snapshot()
+    copy.impact = impact(alert, plan, failing)
+    return copy
 
 
 def merged(notes: Sequence[Notification], most: int) -> Notification:

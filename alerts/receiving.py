@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from alerts.judging import Judging
 from alerts.sent import SentAlert
-from alerts.vocabulary import Phase, fingerprint
+from alerts.vocabulary import Phase
 
 
 def receive(judging: Judging, sent: SentAlert, now: float) -> None:
     """Take over one alert: it fires until it is sent as ended, or is no longer repeated."""
-    alert = judging.alerts.get(fingerprint(sent.labels))
+    alert = judging.alerts.get(sent.fingerprint)
     live = alert if alert is not None and alert.phase is not Phase.INACTIVE else None
     if live is not None and not live.source:
         return  # it is our own, and we know better
@@ -22,8 +22,9 @@ def receive(judging: Judging, sent: SentAlert, now: float) -> None:
         if live.annotations != sent.annotations:
             live.annotations = dict(sent.annotations)
             judging.changed[live.fingerprint] = live
+        # One that lasts longer is found out when it would have ended: a repetition costs nothing more.
+        judging.dirty = judging.dirty or ends_at < live.ends_at
         live.ends_at = ends_at
-        judging.dirty = True
         return
     alert = sent.alert(now, ends_at, told=alert.told if alert is not None else False)
     judging.begin(alert)

@@ -57,6 +57,11 @@ class Apprise(Notifier):
         return urls
 
     @property
+    def mergeable(self) -> bool:
+        """What goes through it keeps neither thread nor incident that we know."""
+        return True
+
+    @property
     def limit_key(self) -> str:
         return f"apprise:{self.urls[0].get_secret_value()}"
 

@@ -113,6 +113,11 @@ class Email(Notifier):
         return self
 
     @property
+    def mergeable(self) -> bool:
+        """Better one mail that says much than twenty that come late."""
+        return True
+
+    @property
     def limit_key(self) -> str:
         return f"email:{self.smarthost}"
 

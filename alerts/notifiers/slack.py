@@ -68,6 +68,11 @@ class Slack(Notifier):
         return self
 
     @property
+    def mergeable(self) -> bool:
+        """A webhook's messages stand alone; a bot's are updated, each its own."""
+        return self.bot_token is None
+
+    @property
     def limit_key(self) -> str:
         return f"slack:{self.channel}:{self.api_url.get_secret_value() if self.api_url else ''}"
 

@@ -86,7 +86,9 @@ async def test_escalation_goes_on_where_it_was_after_kill_9(tmp_path: Path):
         async with Daemon(tmp_path, configuration(inbox, target, ladder)) as daemon:
             await target.down()
             await said(inbox, "on-call", "first")
-            await daemon.logged("told")
+            async with asyncio.timeout(DEADLINE):
+                while '"delivered"' not in (await daemon.get("/api/v1/deliveries"))[1]:
+                    await asyncio.sleep(0.05)
             await daemon.kill()
         async with Daemon(tmp_path, configuration(inbox, target, ladder)):
             assert (await said(inbox, "lead", "escalated"))["why"].startswith("step 1: nobody acknowledged it within")
