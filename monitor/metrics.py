@@ -52,6 +52,7 @@ class Metrics:
         self.failed = counter(
             "notifications_failed", "Attempts that were not accepted.", "receiver", "integration", "reason"
         )
+        self.received = counter("received_alerts", "Alerts that others sent here, by what became of them.", "status")
         self.latency = histogram("notification_latency_seconds", "From decision to acceptance.", LATENCY, "integration")
         self.accepted_at = gauge(
             "receiver_last_success_timestamp_seconds", "When a receiver last accepted.", "receiver"
