@@ -99,7 +99,7 @@ def facts(alert: Alert, now: float) -> list[tuple[str, str]]:
         ("Target", alert.target),
         ("Reason", alert.reason),
         ("Meaning", alert.annotations.get("description", "")),
-        ("Affected", _listed(alert.impact, 10)),
+        ("Affected", _affected(alert.impact)),
     ]
     return [(title, text) for title, text in lines if text]
 
@@ -149,6 +149,13 @@ def rfc3339(at: float) -> str:
 def cut(text: str, most: int) -> str:
     """At most `most` characters, with a word that it was cut."""
     return text if len(text) <= most else text[: max(0, most - len(CUT))] + CUT
+
+
+def _affected(impact: list[str]) -> str:
+    """What can't succeed meanwhile, counted where it is more than one reads at a glance."""
+    failing = sum(name.endswith(" (failing)") for name in impact)
+    counted = f"{len(impact)} checks, {failing} of them failing: " if len(impact) > 3 else ""
+    return counted + _listed(impact, 10)
 
 
 def _listed(items: list[str], most: int) -> str:

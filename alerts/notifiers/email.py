@@ -8,9 +8,9 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from email.utils import formataddr, formatdate, getaddresses
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, WithJsonSchema, field_validator, model_validator
 
 from alerts.notifiers import _letter as letter
 from alerts.notifiers._http import TlsConfig
@@ -33,6 +33,12 @@ OUR_OWN = frozenset(
 """Headers that threads and delivery hang on."""
 
 
+Addresses = Annotated[
+    tuple[str, ...],
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
 class Email(Notifier):
     """One mail for each message, in one thread; a 4xx answer is tried again, a 5xx answer is not.
 
@@ -44,7 +50,7 @@ class Email(Notifier):
     per_minute: ClassVar[float] = 120.0
     unheard: ClassVar[frozenset[str]] = frozenset({"acknowledged", "changed"})
 
-    to: tuple[str, ...] = Field(description="Who gets it: addresses in a list, or in one text with commas.")
+    to: Addresses = Field(description="Who gets it: addresses in a list, or in one text with commas.")
     sender: str = Field(alias="from", description="Who it is from, such as `On call <oncall@example.com>`.")
     smarthost: str = Field(description="The server to hand mails to, as host:port.")
     hello: str = Field(default="localhost", description="What we call ourselves.")
