@@ -20,7 +20,8 @@ BENCHES = {
     "memory": "Memory",
     "metrics": "/metrics",
     "page": "From a target's death to an accepted page",
-    "storm": "Ten thousand alerts at once",
+    "storm": "Ten thousand alerts at once, beside Alertmanager",
+    "notify": "kill -9 after the page, beside Alertmanager",
     "start": "Start",
 }
 LONGEST = 240.0

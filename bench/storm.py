@@ -1,4 +1,4 @@
-"""Ten thousand alerts at once: through judging, the engine, the durable store and delivery, to one page."""
+"""Ten thousand alerts at once: in our own process to one page, and over the API beside a real Alertmanager."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import resource
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -17,6 +18,7 @@ from alerts.outbox import Kept
 from alerts.pager import Pager
 from bench.daemon import configuration
 from bench.figure import Figure, at_most, told
+from bench.receiving import ALERTMANAGER, Server, Sink, alertmanager, alerts, runwatch
 from checks import kinds
 from checks.base import Outcome, Reason, Result
 from monitor.clock import Clock
@@ -26,6 +28,12 @@ from monitor.planning import plan_of
 from monitor.store.sqlite import SqliteStore
 
 ALERTS = 10_000
+GROUPINGS: dict[str, dict[str, Any]] = {
+    "one group": {"group_by": ["job"], "group_wait": "1s"},
+    "a group each": {"group_by": ["alertname", "n"]},
+}
+QUIET = 5.0
+"""Seconds without a page after which the storm is over."""
 
 
 async def _storm(folder: Path) -> list[Figure]:
@@ -79,7 +87,35 @@ async def _storm(folder: Path) -> list[Figure]:
     ]
 
 
+async def _sent(server: Server, sink: Sink, grouping: str) -> list[Figure]:
+    """The same storm from a Prometheus, sent to a process of its own."""
+    sink.clear()
+    async with server:
+        spent, began = server.cpu(), time.perf_counter()
+        taken = await server.send(alerts(ALERTS))
+        pages = await sink.quiet(1, QUIET)
+        first, last = sink.first - began, sink.last - began
+        name = f"sent over the API, {grouping}: {server.name}"
+        return [
+            told(
+                name,
+                f"taken in {taken:.2g} s, first page after {first:.2g} s, the last of {pages:,} after {last:.2g} s, "
+                f"CPU {server.cpu() - spent:.2g} s, most memory {server.peak():.0f} MiB",
+            )
+        ]
+
+
+async def _beside(folder: Path) -> list[Figure]:
+    figures = []
+    async with Sink() as sink:
+        for number, (grouping, route) in enumerate(GROUPINGS.items()):
+            figures += await _sent(runwatch(folder / f"ours-{number}", sink, route), sink, grouping)
+            if ALERTMANAGER:
+                figures += await _sent(alertmanager(folder / f"theirs-{number}", sink, route), sink, grouping)
+    return figures
+
+
 def run(quick: bool) -> list[Figure]:
-    """One storm."""
+    """One storm in this process, then the same for both as processes of their own."""
     with tempfile.TemporaryDirectory() as root:
-        return asyncio.run(_storm(Path(root)))
+        return asyncio.run(_storm(Path(root))) + asyncio.run(_beside(Path(root)))
