@@ -22,7 +22,7 @@ from alerts.pager import Pager
 from alerts.templates import AS_KEPT
 from checks import kinds
 from checks.base import Check, Outcome, Result
-from monitor import housekeeping, voice
+from monitor import housekeeping, slack_socket, voice
 from monitor.api.server import application, bound_address
 from monitor.clock import Clock
 from monitor.config import Config, ConfigError, load
@@ -123,6 +123,9 @@ class App:
             loop.create_task(self.drills.run(), name="drills"),
             loop.create_task(self.impaired.run(), name="impaired"),
         ]
+        hook = self.config.on_call.hooks.slack
+        if hook is not None and hook.app_token is not None:
+            self._tasks.append(loop.create_task(slack_socket.run(self, hook), name="slack socket"))
         self.own_trouble("configuration", "")
         log.info("watching", checks=len(self.config.checks), page=self.address)
         voice.warnings(self.config)

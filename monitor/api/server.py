@@ -11,7 +11,7 @@ from aiohttp import web
 
 from alerts.vocabulary import Alert, Severity
 from alerts.wording import rfc3339
-from monitor.api import oncall, v2
+from monitor.api import hooks, oncall, v2
 from monitor.api.access import guard
 from monitor.config.model import Auth
 from monitor.housekeeping import unhealthy
@@ -49,6 +49,7 @@ def application(app: App) -> web.Application:
             web.post("/api/v1/test-alert", routes.test_alert),
             *oncall.routes(app),
             *v2.routes(app),
+            *hooks.routes(app),
         ]
     )
     return server
