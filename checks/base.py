@@ -241,7 +241,8 @@ class Check(BaseModel):
     retry_interval: Duration = Field(default=1.0, ge=0, description="Time before a failure is asked again.")
     labels: dict[str, str] = Field(default={}, description="Put on every alert of this check.")
     depends_on: tuple[str, ...] = Field(
-        default=(), description="Checks without which this one can't succeed: `name`, or `system/name`."
+        default=(),
+        description="Checks without which this one can't succeed: `name`, `system/name`, or a whole `system`.",
     )
     description: str = Field(default="", description="What it means to people when this fails; shown with its alerts.")
 

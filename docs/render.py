@@ -26,6 +26,7 @@ OTHERWISE = {
     "route": "Who is told; see below.",
     "routes": "The nodes below this one.",
     "respond_within": "How soon each severity wants an answer.",
+    "depends_on": "Checks, or whole systems, without which none of its checks can succeed.",
     "defaults": "For checks that don't say their own.",
 }
 """Keys whose declaration leaves the meaning to the reader."""

@@ -155,25 +155,42 @@ class Checks:
     def dependencies(self) -> dict[str, tuple[str, ...]]:
         """The keys that each check depends on; a problem for each name that is none, and for each circle."""
         found = {}
+        systems: dict[str, list[str]] = {}
+        for key in self.listed:
+            systems.setdefault(key.partition("/")[0], []).append(key)
+        common = {
+            draft.name: [key for at, name in draft.depends_on for key in self._resolved(draft.name, at, name, systems)]
+            for draft in {one.draft.name: one.draft for one in self.listed.values()}.values()
+        }
         for key, one in self.listed.items():
             names = one.check.depends_on if one.check is not None else one.section.get("depends_on")
-            if names and isinstance(names, tuple | list):
-                keys = [self._resolved(one, index, name) for index, name in enumerate(names) if isinstance(name, str)]
-                found[key] = tuple(dict.fromkeys(filter(None, keys)))
+            spot = one.spot.at("depends_on")
+            listed = enumerate(names) if isinstance(names, tuple | list) else ()
+            own = [
+                other
+                for index, name in listed
+                if isinstance(name, str)
+                for other in self._resolved(one.draft.name, spot.at(index), name, systems)
+            ]
+            # What a whole system depends on may be one of its own: that one does not depend on itself.
+            keys = dict.fromkeys([*own, *(other for other in common[one.draft.name] if other != key)])
+            if keys:
+                found[key] = tuple(keys)
         for circle in circles(found):
             spot = self.listed[circle[0]].spot.at("depends_on")
             self.notes.wrong(spot, f"the checks depend on each other in a circle: {' → '.join(circle)}")
         return found
 
-    def _resolved(self, one: Listed, index: int, name: str) -> str:
-        for key in (f"{one.draft.name}/{name}", name):
+    def _resolved(self, own: str, spot: Spot, name: str, systems: Mapping[str, list[str]]) -> list[str]:
+        """The keys that a name means: a check of the own system, `system/check`, or every check of another system."""
+        for key in (f"{own}/{name}", name):
             if key in self._taken:
-                return key if key in self.listed else ""
-        system = f"{one.draft.name}/"
-        names = [key.removeprefix(system) for key in self._taken]
-        sentence = f"there is no check {name!r}{meant(name, names)}"
-        self.notes.wrong(one.spot.at("depends_on", index), sentence)
-        return ""
+                return [key] if key in self.listed else []
+        if name in systems and name != own:
+            return systems[name]
+        names = [key.removeprefix(f"{own}/") for key in self._taken]
+        self.notes.wrong(spot, f"there is no check {name!r}{meant(name, [*names, *(set(systems) - {own})])}")
+        return []
 
 
 def numbered(base: str, number: int) -> str:

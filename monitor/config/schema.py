@@ -100,6 +100,8 @@ def _system(definitions: Schema) -> Schema:
         },
         "runbook": TEXT | {"description": "A Markdown file; alerts name its sections."},
         "labels": LABELS | {"description": "Put on every alert of the system."},
+        "depends_on": TEXTS
+        | {"description": "Checks, or whole systems, without which none of its checks can succeed."},
         "defaults": {"type": "object", "properties": {key: base[key] for key in DEFAULT_KEYS}},
         "maintenance": {"type": "array", "items": {"$ref": "#/$defs/maintenance"}},
         "checks": {"type": "array", "items": {"$ref": "#/$defs/check"}},

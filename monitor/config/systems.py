@@ -23,7 +23,7 @@ DEFAULT_SYSTEM = "default"
 RESERVED = "runwatch"
 """The system of the monitor's own checks."""
 
-SETTINGS = ("severities", "respond_within", "runbook", "labels", "defaults")
+SETTINGS = ("severities", "respond_within", "runbook", "labels", "depends_on", "defaults")
 KEYS = ("system", *SETTINGS, "maintenance", "checks")
 
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -55,6 +55,8 @@ class Draft:
     sections: dict[str, Runbook] = field(default_factory=dict)
     checks: list[tuple[Spot, Any]] = field(default_factory=list)
     set_in: dict[str, Spot] = field(default_factory=dict)
+    depends_on: list[tuple[Spot, str]] = field(default_factory=list)
+    """What every check of it depends on, besides what it says itself."""
 
     def finished(self) -> System:
         return System(self.name, self.severities, self.respond_within, self.labels, self.playbook)
@@ -117,6 +119,13 @@ class Systems:
 
     def _labels(self, draft: Draft, spot: Spot, value: Any) -> None:
         draft.labels = checked_labels(self.notes, spot, self.notes.section(spot, value) or {})
+
+    def _depends_on(self, draft: Draft, spot: Spot, value: Any) -> None:
+        for at, name in self.notes.items(spot, value):
+            if isinstance(name, str) and name:
+                draft.depends_on.append((at, name))
+            else:
+                self.notes.wrong(at, "the name of a check or of a system is wanted")
 
     def _defaults(self, draft: Draft, spot: Spot, value: Any) -> None:
         defaults = checked_defaults(self.notes, spot, value)

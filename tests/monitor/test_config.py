@@ -264,6 +264,34 @@ def test_dependencies_go_by_the_system_first_and_are_turned_round(tmp_path: Path
     assert config.dependents["default/db"] == ("default/web", "default/api")
 
 
+def test_a_system_or_a_check_may_depend_on_a_whole_system(tmp_path: Path) -> None:
+    config = configured(
+        tmp_path,
+        """\
+        systems:
+          - system: net
+            checks:
+              - {name: router, kind: tcp, address: "192.0.2.1:1"}
+              - {name: switch, kind: tcp, address: "192.0.2.2:1"}
+          - system: shop
+            depends_on: [database, net]
+            checks:
+              - {name: database, kind: tcp, address: "192.0.2.3:1"}
+              - {name: web, kind: tcp, address: "192.0.2.4:1"}
+          - system: till
+            checks:
+              - {name: print, kind: tcp, address: "192.0.2.5:1", depends_on: [shop]}
+        """,
+    )
+    net = ("net/router", "net/switch")
+    assert config.dependencies == {
+        "shop/database": net,
+        "shop/web": ("shop/database", *net),
+        "till/print": ("shop/database", "shop/web"),
+    }
+    assert set(config.ancestors["till/print"]) == {"shop/database", "shop/web", *net}
+
+
 def test_texts_are_filled_from_variables_and_files(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("token-from-file\n")
     config = configured(

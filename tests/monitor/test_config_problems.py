@@ -457,3 +457,17 @@ def test_no_text_raises_anything_else(tmp_path: Path, content: str | bytes) -> N
         load(file, HOME)
     except ConfigError as error:
         assert error.problems
+
+
+def test_systems_that_depend_on_each_other_are_refused(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """\
+        systems:
+          - {system: a, depends_on: [b], checks: [{name: x, kind: tcp, address: "192.0.2.1:1"}]}
+          - {system: b, depends_on: [a], checks: [{name: y, kind: tcp, address: "192.0.2.1:1"}]}
+          - {system: c, depends_on: [bb], checks: [{name: z, kind: tcp, address: "192.0.2.1:1"}]}
+        """,
+    )
+    assert any("depend on each other in a circle: a/x → b/y → a/x" in one for one in found)
+    assert any("systems[2].depends_on[0]: there is no check 'bb'; did you mean" in one for one in found)
