@@ -64,7 +64,7 @@ class Speaker:
         )
 
     def _speak(self, telling: Telling, audience: Audience, notifier: Notifier, now: float) -> None:
-        pace, scene = pace_of(audience.route, notifier), scene_of(audience, notifier)
+        pace, scene = pace_of(audience.route, notifier), scene_of(audience, notifier, telling)
         verdict = due(telling, scene, pace, now)
         self._findings.ask_again(verdict.at)
         if verdict.reason == "resolved":
@@ -72,8 +72,8 @@ class Speaker:
         elif verdict.reason:
             self._tell_of(telling, audience, scene, verdict, notifier.most_alerts, now)
             self._findings.ask_again(due(telling, scene._replace(escalated=False), pace, now).at)
-        if audience.muted.keys() != telling.muted.keys():
-            telling.muted = dict(audience.muted)
+        if scene.muted != telling.muted.keys():
+            telling.muted = {mark: audience.muted[mark] for mark in scene.muted}
             self._remember(telling)
 
     def _tell_of(self, telling: Telling, audience: Audience, scene: Scene, verdict: Due, most: int, now: float) -> None:
@@ -84,14 +84,15 @@ class Speaker:
         still_muted = [mark for mark in telling.told if mark in scene.muted]
         telling.told, telling.last_sent = sorted([*scene.open, *still_muted]), now
         telling.acked, telling.flapping = sorted(scene.acked), sorted(scene.flapping)
-        telling.muted = dict(audience.muted)
+        telling.muted = {mark: audience.muted[mark] for mark in scene.muted}
         telling.reminders = telling.reminders + 1 if reason == "reminder" else 0
         self._remember(telling)
         for alert in audience.open.values():
             if not alert.told:
                 alert.told = True
                 self._judging.changed[alert.fingerprint] = alert
-        self._post(telling, [*audience.open.values(), *ended], reason, why or verdict.why, why, most, now)
+        told = [*self._known(scene.open), *ended]
+        self._post(telling, told, reason, why or verdict.why, why, most, now)
 
     def _why(self, reason: str, telling: Telling, audience: Audience) -> str:
         """What the reader of a message can't see from its reason."""
@@ -158,13 +159,17 @@ def pace_of(route: Route, notifier: Notifier) -> Pace:
     return Pace(route.group_wait, route.group_interval, route.repeat_interval, route.max_reminders)
 
 
-def scene_of(audience: Audience, notifier: Notifier) -> Scene:
-    """The group as this destination may see it."""
+def scene_of(audience: Audience, notifier: Notifier, telling: Telling) -> Scene:
+    """The group as this destination may see it.
+
+    One that wants repetition takes silence for the end: what it was told is repeated through mutes and acks.
+    """
     opened = audience.open
     repeated = notifier.repeat_every is not None
+    carried = audience.muted.keys() & set(telling.told) if repeated else frozenset()
     return Scene(
-        open=opened.keys(),
-        muted=audience.muted.keys(),
+        open=opened.keys() | carried,
+        muted=audience.muted.keys() - carried,
         acked=frozenset() if repeated else {mark for mark, alert in opened.items() if alert.acked_by},
         flapping={mark for mark, alert in opened.items() if alert.flapping},
         first_fired=min((alert.fired_at for alert in opened.values()), default=0.0),

@@ -5,8 +5,9 @@ import pytest
 from alerts import silences
 from alerts.inhibition import InhibitRule
 from alerts.intervals import TimeInterval, TimeRange
+from alerts.notifiers.alertmanager import Alertmanager
 from alerts.plan import StormLimit
-from alerts.routing import Route, parse_matcher
+from alerts.routing import Receiver, Route, parse_matcher
 from alerts.telling import Telling
 from alerts.vocabulary import Phase, Severity
 from checks.base import Outcome
@@ -261,3 +262,16 @@ def test_a_receiver_without_any_notifier_is_said():
     line = Timeline(plan(threshold("shop/a"), receivers=[receiver("other")]))
     line.fail("shop/a")
     assert firing(line) == {"ADown": "receiver team has no notifier"}
+
+
+def test_another_alertmanager_hears_again_and_again_of_what_it_knows_and_nothing_new_that_is_muted():
+    other = Receiver("team", (Alertmanager(urls=("http://127.0.0.1:1/",)),))
+    line = Timeline(plan(threshold("shop/a"), threshold("shop/b"), route=SYSTEM, receivers=[other]))
+    line.fail("shop/a")
+    line.at(30)
+    line.silence('system="shop"', until=200)
+    line.fail("shop/b")
+    line.at(185)
+    assert line.heard() == ["0 team first: ADown"] + [f"{second} team reminder: ADown" for second in (60, 120, 180)]
+    line.at(201).ok("shop/a")
+    assert line.heard() == ["200 team unmuted: ADown+BDown", "201 team changed: BDown"]
