@@ -5,6 +5,7 @@ import pytest
 from alerts.escalation import Escalation, EscalationStep, climb
 from alerts.routing import Route
 from alerts.vocabulary import Severity
+from checks.base import Outcome
 from tests.timeline import Timeline, plan, receiver, threshold
 
 LADDER = (EscalationStep("lead", 900), EscalationStep("boss", 1800))
@@ -149,3 +150,66 @@ def test_reminders_have_an_end_where_one_is_said():
     line.fail("shop/a")
     line.at(5000)
     assert line.heard() == ["0 team first: ADown", "100 team reminder: ADown", "200 team reminder: ADown"]
+
+
+def test_later_steps_without_a_time_come_as_many_times_later():
+    steps = [EscalationStep("lead"), EscalationStep("boss")]
+    assert climb(Escalation("k", 100, 1, 1), "k", steps, True, 1, 600.0, 700).at == 1300
+
+
+def test_the_shortest_time_to_respond_counts_and_those_without_one_do_not():
+    watched = [
+        threshold("shop/a", respond_within=700.0),
+        threshold("shop/b", respond_within=600.0),
+        threshold("shop/c"),
+    ]
+    line = Timeline(plan(*watched, route=Route("team", group_by=("system",), repeat_interval=86400)))
+    for check in ("shop/a", "shop/b", "shop/c"):
+        line.probe(check, Outcome.FAILED, decide=False)
+    line.at(5000)
+    assert [said.partition(":")[0] for said in line.heard()] == ["0 team first", "600 team escalated"]
+
+
+def test_the_ladder_goes_on_when_the_alert_that_began_it_has_ended():
+    watched = [threshold("shop/a", respond_within=600.0), threshold("shop/b")]
+    line = Timeline(plan(*watched, route=Route("team", group_by=("system",), repeat_interval=86400)))
+    line.fail("shop/a")
+    line.fail("shop/b")
+    line.at(400).ok("shop/a")
+    line.heard()
+    line.at(5000)
+    assert "900 team escalated: BDown" in line.heard()
+
+
+def test_a_step_without_any_time_comes_after_a_quarter_of_an_hour():
+    route = Route("team", escalation=(EscalationStep("lead"),), repeat_interval=86400)
+    line = Timeline(plan(threshold("shop/a"), route=route, receivers=PEOPLE))
+    line.fail("shop/a")
+    line.at(5000)
+    assert line.heard() == ["0 team first: ADown", "900 lead escalated: ADown"]
+
+
+def test_what_nobody_has_to_respond_to_climbs_nothing():
+    line = Timeline(plan(threshold("shop/a")))
+    line.fail("shop/a")
+    assert not line.engine.ladders.positions
+
+
+def test_each_group_climbs_in_its_own_time_and_every_step_is_explained():
+    route = Route("team", escalation=LADDER, repeat_interval=86400)
+    line = Timeline(plan(threshold("shop/a"), threshold("shop/b"), route=route, receivers=PEOPLE))
+    line.fail("shop/a")
+    line.at(500).fail("shop/b")
+    line.at(1500)
+    assert line.heard()[2:] == ["900 lead escalated: ADown", "1400 lead escalated: BDown"]
+    steps = [one for one in line.engine.findings.decisions if one.step == "escalated"]
+    assert [one.why for one in steps] == ["to lead, step 1: nobody acknowledged it within 15m"] * 2
+    assert steps[0].fingerprint != steps[1].fingerprint
+
+
+def test_a_step_to_somebody_who_is_not_there_is_passed_over():
+    route = Route("team", escalation=LADDER, repeat_interval=86400)
+    line = Timeline(plan(threshold("shop/a"), route=route, receivers=[receiver("team"), receiver("boss")]))
+    line.fail("shop/a")
+    line.at(5000)
+    assert line.heard() == ["0 team first: ADown", "1800 boss escalated: ADown"]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.flapping import WINDOW, FlappingLimit, Flaps
+from alerts.flapping import WINDOW, FlappingAlerts, FlappingLimit, Flaps
 from tests.timeline import Timeline, plan, threshold
 
 
@@ -47,3 +47,24 @@ def test_what_changes_rarely_does_not_flap():
         line.at(number * 60)
         line.fail("shop/a") if number in (5, 25) else line.ok("shop/a")
     assert [said.split(" ")[2] for said in line.heard()] == ["first:", "resolved:"] * 2
+
+
+def test_on_a_limit_it_stays_as_it_is():
+    once = Flaps(False)
+    once.observe(True, FlappingLimit(high=1.0))
+    calm, restless = Flaps(False), Flaps(False, flapping=True)
+    calm.observe(True, FlappingLimit(high=once.share, low=0.0))
+    restless.observe(True, FlappingLimit(high=1.0, low=once.share))
+    assert (calm.flapping, restless.flapping) == (False, True)
+
+
+def test_only_what_was_breached_lately_and_is_asked_about_is_remembered():
+    alerts, limit = FlappingAlerts(), FlappingLimit()
+    assert alerts.observe("a", True, None) is None
+    assert alerts.observe("a", None, limit) is None
+    assert alerts.observe("a", False, limit) is None
+    first = alerts.observe("a", True, limit)
+    assert first is not None and alerts.observe("a", None, limit) is None
+    for _ in range(WINDOW + 1):
+        assert alerts.observe("a", False, limit) is first
+    assert alerts.observe("a", False, limit) is None, "forgotten once the window holds no change"

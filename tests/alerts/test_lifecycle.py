@@ -88,3 +88,7 @@ def test_agrees_with_the_model(steps, hold, keep):
         assert (life.phase is FIRING) == _model(history, hold, keep)
     # Told in turn, beginning with a page: no resolve without one, no second page before the resolve.
     assert events == ["firing", "resolved"] * (len(events) // 2) + ["firing"] * (len(events) % 2)
+
+
+def test_a_clock_set_back_during_the_probe_does_not_make_the_hold_longer():
+    assert step(Life(), True, 200.0, 100.0, hold=60, keep_firing=0).life == Life(PENDING, 100.0)

@@ -57,3 +57,36 @@ def test_what_was_told_and_ended_is_always_owed_something(told, firing, routed, 
         assert not told & firing
     if firing and routed:
         assert verdict.reason or verdict.at is not None, "nobody would ever be told or reminded"
+
+
+@pytest.mark.parametrize(
+    ("told", "before", "scene", "now", "reason", "at"),
+    [
+        ("", "", Scene({"a"}, acked={"a"}, first_fired=90.0), 95, "", 100),
+        ("ab", "ab", Scene({"a", "b"}, acked={"b"}), 200, "reminder", None),
+        ("ab", "a", Scene({"a", "b"}, acked={"a", "b"}), 200, "acknowledged", None),
+        ("a", "", Scene({"a"}, acked={"a"}, unheard={"acknowledged"}), 200, "", None),
+        ("a", "", Scene({"a"}, flapping={"a"}), 200, "", 400),
+        ("a", "", Scene({"a"}, flapping={"a"}), 400, "flapping", None),
+        ("a", "", Scene({"a"}, flapping={"a"}, unheard={"flapping"}), 400, "", 3700),
+        ("ab", "", Scene({"a"}, {"b"}), 400, "", 3700),
+        ("ab", "a", Scene({"a"}, acked={"a"}), 200, "", 400),
+        ("ab", "a", Scene({"a"}, acked={"a"}), 400, "changed", None),
+        ("ab", "", Scene({"a"}, unheard={"changed"}), 400, "", 3700),
+        ("a", "", Scene({"a"}, escalated=True), 101, "escalated", None),
+    ],
+)
+def test_scenes(told, before, scene, now, reason, at):
+    verdict = due(telling(told, 100.0, acked=list(before)), scene, PACE, now)
+    assert (verdict.reason, verdict.at) == (reason, at)
+
+
+def test_a_reminder_that_comes_before_the_interval_says_what_has_ended():
+    often = PACE._replace(repeat_interval=60)
+    assert due(telling("ab", 100.0), Scene({"a"}), often, 120.0).at == 160
+    assert due(telling("ab", 100.0), Scene({"a"}), often, 160.0).reason == "changed"
+
+
+def test_it_says_why_nothing_is_told():
+    assert due(telling("", 0.0), Scene(set()), PACE, 100.0).why == "nothing fires"
+    assert due(telling("", 0.0), Scene(set(), {"a"}), PACE, 100.0).why == "all that fires is muted"
