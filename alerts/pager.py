@@ -64,6 +64,17 @@ class Pager:
             # With thousands of alerts a decision takes long: let probes have the loop for a while in between.
             await asyncio.sleep(thought * REST)
 
+    async def keep(self) -> None:
+        """What was judged so far is durable when this returns; what follows from it is decided soon.
+
+        For those who bring alerts by the hundred: deciding looks at all that fires, and need not do so for each batch.
+        """
+        changes = Changes()
+        changes.alerts, self.engine.judging.changed = self.engine.judging.changed, {}
+        self.wake()
+        if changes:
+            await self.write(changes)
+
     async def settle(self) -> None:
         """Decide now, for somebody who waits for it; returns when it is durable, or the store is in trouble."""
         await self.step()

@@ -81,7 +81,7 @@ class Sent:
         received.labels("resolved").inc(ended)
         received.labels("firing").inc(good - ended)
         received.labels("refused").inc(refused.count)
-        await app.pager.settle()
+        await app.pager.keep()
         if not refused.count:
             return web.Response()
         log.warning("sent alerts refused", sender=request.remote, count=refused.count, why=refused.why[0][:500])
