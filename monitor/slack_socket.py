@@ -84,8 +84,7 @@ class Connection:
         url = told.get("url")
         if not told.get("ok") or not isinstance(url, str):
             raise Lost(f"Slack refuses a connection: {told.get('error') or f'HTTP {answer.status}'}")
-        parts = urlsplit(url)
-        if parts.scheme != "wss" and not (parts.scheme == "ws" and is_loopback(parts.hostname or "")):
+        if not _is_safe(url):
             raise Lost("Slack names an address that is not encrypted")
         return url
 
@@ -104,6 +103,15 @@ class Connection:
                 payload = message.get("payload")
                 said = await pressed(self._app, payload)
                 await reply(self._app.http, payload, said, self._hook.api_url)
+        return False
+
+
+def _is_safe(url: str) -> bool:
+    """Whether it is encrypted, or does not leave this machine."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "wss" or (parts.scheme == "ws" and is_loopback(parts.hostname or ""))
+    except ValueError:
         return False
 
 

@@ -109,11 +109,11 @@ class Hooks:
             return "taken, and nothing done: nothing fires here that this is about"
         who = f"pagerduty:{printable(str(agent.get('summary') or 'somebody'))[:120]}"
         match event.get("event_type"):
-            case "incident.acknowledged":
+            case "incident.acknowledged" if _by_somebody(agent):
                 await acknowledge(app, firing, who)
             case "incident.unacknowledged" | "incident.reopened":
                 await give_back(app, firing, "pagerduty:", f"given back in PagerDuty by {who}")
-            case "incident.resolved" if str(agent.get("type", "")).startswith("user"):
+            case "incident.resolved" if agent and _by_somebody(agent):
                 await self._resolved_there(firing, who)
             case _:
                 return "taken, and nothing done: only acknowledging and resolving change something here"
@@ -153,6 +153,11 @@ def _event(content: bytes) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         return {}
     return event if isinstance(event, dict) else {}
+
+
+def _by_somebody(agent: dict[str, Any]) -> bool:
+    """Whether a person did it, as far as we are told: what we sent there comes back as an integration's doing."""
+    return str(agent.get("type") or "user").startswith("user")
 
 
 def _keys(data: Any) -> list[str]:

@@ -121,7 +121,7 @@ class Alerts:
         mute = engine.muting.of(alert)
         if mute.kind == "maintenance":
             standing.muted.append(printable(mute.why))
-        elif not mute.why and alert.withheld and not alert.told:
+        elif not mute.why and not alert.told:
             why = engine.judging.withheld(alert, alarmed, self._app.clock.now()).why
             standing.muted += [f"dependency: {why}"] if why else []
         quiet = [self._intervals(route) for route in leads if engine.muting.of_route(route).why]

@@ -137,7 +137,7 @@ class _Build:
             ancestors=reached(dependencies),
             plugins=folders,
             files=tuple(dict.fromkeys([*self.gathered.files, *self.gathered.interpolation.files])),
-            secrets=self._secrets(made, telling, server, watchdog),
+            secrets=self._secrets(made, telling, (server, watchdog, on_call)),
             warnings=tuple(_scrub(one, self.gathered.interpolation.secrets) for one in self.notes.warnings),
             digest=self._digest(),
             log_level=settings.log_level if settings is not None else "info",
@@ -243,17 +243,14 @@ class _Build:
         if "route" not in self.once:
             self.notes.warn(top, "there is no route: nobody is told of any alert")
 
-    def _secrets(
-        self, checks: Mapping[str, Check], telling: Telling, server: Server, watchdog: Watchdog | None
-    ) -> frozenset[str]:
+    def _secrets(self, checks: Mapping[str, Check], telling: Telling, parts: tuple[object, ...]) -> frozenset[str]:
         found = set(self.gathered.interpolation.secrets)
         for check in checks.values():
             found.update(check.secrets())
         for receiver in telling.receivers.values():
             for notifier in receiver.notifiers:
                 found.update(find_secrets(dict(notifier)))
-        found.update(find_secrets(dict(server)))
-        found.update(find_secrets(dict(watchdog)) if watchdog is not None else ())
+        found.update(find_secrets(parts))
         return frozenset(secret for secret in found if len(secret) >= SHORTEST_SECRET)
 
     def _digest(self) -> str:

@@ -27,9 +27,11 @@ class SlackHook(_Part):
     """Slack's buttons: by requests to /hooks/slack, or through Socket Mode where nothing can reach us."""
 
     signing_secret: SecretStr | None = Field(
-        default=None, description="Of the Slack app: what its requests are signed with."
+        default=None, min_length=16, description="Of the Slack app: what its requests are signed with."
     )
-    app_token: SecretStr | None = Field(default=None, description="An app-level token (xapp-…): Socket Mode.")
+    app_token: SecretStr | None = Field(
+        default=None, min_length=1, description="An app-level token (xapp-…): Socket Mode."
+    )
     api_url: str = Field(default="https://slack.com/api", description="Slack's API, for Socket Mode.")
 
     @model_validator(mode="after")
@@ -42,7 +44,9 @@ class SlackHook(_Part):
 class PagerDutyHook(_Part):
     """PagerDuty's v3 webhook: who acknowledges there has acknowledged here."""
 
-    secrets: tuple[SecretStr, ...] = Field(min_length=1, description="Of the webhook subscriptions.")
+    secrets: tuple[Annotated[SecretStr, Field(min_length=16)], ...] = Field(
+        min_length=1, description="Of the webhook subscriptions."
+    )
 
 
 class Hooks(_Part):

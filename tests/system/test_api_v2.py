@@ -183,6 +183,32 @@ async def test_what_fires_is_shown_as_the_contract_says(tmp_path):
         conforms(await client.get("/status"), SERVER)
 
 
+async def test_what_maintenance_and_dependencies_keep_quiet_says_so(tmp_path):
+    async with Inbox() as inbox, Target() as target:
+        text = (
+            configuration(inbox, target)
+            + f"""
+  - name: shop
+    kind: tcp
+    address: "127.0.0.1:{target.port}"
+    depends_on: [target]
+maintenance:
+  - {{name: move, matchers: [alertname=Lag], start: 2020-01-01T00:00:00, end: 2999-01-01T00:00:00, comment: racks}}
+"""
+        )
+        async with Daemon(tmp_path, text) as daemon:
+            client = Client(daemon)
+            await target.down()
+            await heard(inbox, "/hook/team")
+            await client.post("/alerts", [alert("Lag", team="db")])
+            await daemon.logged("alert fires", lambda line: line["check"] == "default/shop")
+            shown = {one["labels"]["alertname"]: one["status"] for one in await client.get("/alerts", active="false")}
+            assert shown.keys() == {"Lag", "ShopFailed"}
+            assert [one["state"] for one in shown.values()] == ["suppressed", "suppressed"]
+            assert shown["Lag"]["mutedBy"][0].startswith("maintenance move until 2999-01-01")
+            assert shown["ShopFailed"]["mutedBy"][0].startswith("dependency: ")
+
+
 async def test_what_is_wrong_is_refused_with_a_text_and_what_is_right_beside_it_is_taken(tmp_path):
     async with Inbox() as inbox, Daemon(tmp_path, configuration(inbox)) as daemon:
         client = Client(daemon)

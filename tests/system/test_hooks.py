@@ -13,8 +13,10 @@ from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
+from pydantic import ValidationError
 
 from monitor.api.signatures import PATIENCE, Seen, pagerduty_signed, slack_signed
+from monitor.config.oncall import Hooks
 from monitor.demo.inbox import Inbox
 from tests.daemon import DEADLINE, Daemon
 
@@ -291,6 +293,13 @@ async def test_acknowledging_in_pagerduty_acknowledges_here_and_taking_it_back_t
     assert await on_call.acked_by() == ["slack:ann"]
 
 
+async def test_what_we_said_there_ourselves_is_nobodys_doing(on_call):
+    await on_call.fires()
+    for kind in ("incident.acknowledged", "incident.resolved"):
+        assert (await on_call.pagerduty(kind, agent="integration_reference"))[0] == 202
+    assert await on_call.acked_by() == [""]
+
+
 async def test_any_of_several_secrets_may_sign(on_call):
     await on_call.fires()
     for secrets, status in (((OLD,), 202), (("unknown", NEW), 202), (("unknown",), 401), ((), 401)):
@@ -319,8 +328,6 @@ async def test_an_event_of_before_the_alert_began_is_not_about_it(on_call):
 
 async def test_who_resolves_there_has_it_for_a_while_as_it_still_fires(on_call):
     await on_call.fires()
-    await on_call.pagerduty("incident.resolved", agent="integration_reference")
-    assert await on_call.acked_by() == [""]
     await on_call.pagerduty("incident.acknowledged")
     await on_call.pagerduty("incident.resolved")
     [held] = await on_call.alerts()
@@ -364,6 +371,7 @@ class Slack:
 
     def __init__(self):
         self.opened = 0
+        self.answer = {"ok": True}
         self.taken = []
         self.refusals = []
         self._connections = asyncio.Queue()
@@ -399,7 +407,7 @@ class Slack:
         if self.refusals:
             return web.json_response({"ok": False, "error": self.refusals.pop()})
         self.opened += 1
-        return web.json_response({"ok": True, "url": f"ws://{self.host}/link?ticket={self.opened}"})
+        return web.json_response({"url": f"ws://{self.host}/link?ticket={self.opened}"} | self.answer)
 
     async def _link(self, request):
         socket = web.WebSocketResponse()
@@ -416,9 +424,10 @@ def envelope(content, number=1):
 
 
 @contextlib.asynccontextmanager
-async def socket_mode(folder, *refusals):
+async def socket_mode(folder, *refusals, **answer):
     async with Slack() as slack, Inbox() as inbox:
         slack.refusals += refusals
+        slack.answer |= answer
         hooks = f" {{slack: {{app_token: {TOKEN}, api_url: 'http://{slack.host}/api'}}}}"
         async with Daemon(folder, configuration(inbox, hooks)) as daemon:
             yield slack, OnCall(daemon, inbox)
@@ -462,6 +471,20 @@ async def test_a_refused_connection_is_said_and_tried_again(tmp_path):
         assert lost["why"] == "Slack refuses a connection: ratelimited"
         assert TOKEN not in str(on_call.daemon.log)
         over.set()
+
+
+@pytest.mark.parametrize("url", ["ws://slack.example/link", "http://127.0.0.1/", "ws://[", "wss://", 5, None, ""])
+async def test_an_address_that_can_not_be_trusted_is_not_connected_to(tmp_path, url):
+    async with socket_mode(tmp_path, url=url) as (_, on_call):
+        assert (await on_call.daemon.logged("slack socket lost"))["again_in"] == 1
+        assert (await on_call.daemon.get("/-/healthy"))[0] == 200
+
+
+def test_a_secret_that_is_none_is_refused():
+    for hooks in ({"slack": {"signing_secret": ""}}, {"slack": {"app_token": ""}}, {"slack": {}},
+                  {"pagerduty": {"secrets": [""]}}, {"pagerduty": {"secrets": []}}):  # fmt: skip
+        with pytest.raises(ValidationError):
+            Hooks.model_validate(hooks)
 
 
 # --- the pure parts -----------------------------------------------------------------------------------------------
