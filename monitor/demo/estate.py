@@ -148,6 +148,7 @@ class Estate:
             "DEMO_INBOX_URL": self.inbox.url,
             "DEMO_ROUTING_KEY": ROUTING_KEY,
             "DEMO_SLACK_TOKEN": "xoxb-demo-" + secrets.token_hex(8),
+            "DEMO_SLACK_SIGNING_SECRET": self.inbox.presser.secret,
             "DEMO_STORE": f"sqlite://{self.folder / 'runwatch.db'}",
         }
 

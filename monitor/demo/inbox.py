@@ -12,6 +12,7 @@ import orjson
 from aiohttp import web
 
 from monitor.demo.inbox_page import render
+from monitor.demo.inbox_presses import Presser
 from monitor.demo.inbox_rules import PAGERDUTY_LARGEST, Desk, event_problems, slack_problem
 
 BODY = web.RequestKey("body", Any)
@@ -61,6 +62,7 @@ class Inbox:
         self.messages: list[Received] = []
         self.faults: list[Fault] = []
         self.desk = Desk()
+        self.presser = Presser()
         self._count = 0
         self._arrived = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -80,6 +82,7 @@ class Inbox:
                 web.get("/messages", self._list),
                 web.delete("/messages", self._clear),
                 web.post("/-/fault", self._set_fault),
+                web.post("/-/press", self._press),
                 web.post("/services/{hook:.+}", self._slack_hook),
                 web.post("/api/{method}", self._slack_api),
                 web.post("/v2/enqueue", self._pagerduty),
@@ -209,8 +212,19 @@ class Inbox:
 
     async def _page(self, request: web.Request) -> web.Response:
         hooks = [message for message in self.messages if message.path.startswith("/hook/")][-50:]
-        text = render(self.desk, hooks, [fault.path for fault in self.faults])
+        text = render(self.desk, hooks, [fault.path for fault in self.faults], pressable=bool(self.presser.hook))
         return web.Response(text=text, content_type="text/html")
+
+    async def _press(self, request: web.Request) -> web.Response:
+        """A button on the page, from the page itself."""
+        if request.headers.get("Origin", f"http://{request.host}") != f"http://{request.host}":
+            return web.Response(status=403, text="this comes from another page\n")
+        form = await request.post()
+        reply_to = f"{self.url}/hook/what-the-button-said"
+        trouble = await self.presser.press(str(form.get("action_id")), str(form.get("value")), reply_to)
+        if trouble:
+            return web.Response(status=502, text=trouble + "\n")
+        raise web.HTTPSeeOther("/")
 
     async def _list(self, request: web.Request) -> web.Response:
         """All that were answered, or those of `?path=`; with `?at_least=` answers when there are so many."""

@@ -67,8 +67,8 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters |= {"mrkdwn": mrkdwn, "details": details, "clock": clock, "duration": show_duration}
 
 
-def render(desk: Desk, hooks: Sequence[Received], faults: Sequence[str]) -> str:
-    """The page as HTML, the newest on top."""
+def render(desk: Desk, hooks: Sequence[Received], faults: Sequence[str], pressable: bool = False) -> str:
+    """The page as HTML, the newest on top; `pressable`: somebody listens for its buttons."""
     template = _TEMPLATES.get_template("inbox.html")
     open_now = sum(incident.status != "resolved" for incident in desk.incidents)
     return template.render(
@@ -77,4 +77,5 @@ def render(desk: Desk, hooks: Sequence[Received], faults: Sequence[str]) -> str:
         open_now=open_now,
         hooks=list(hooks)[::-1],
         faults=faults,
+        pressable=pressable,
     )

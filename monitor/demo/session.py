@@ -57,6 +57,7 @@ async def _run(folder: Path, listen: str, config: Path) -> int:
         if not await _unless(stop, estate.start(lambda line: _say(f"  {line}"))):
             return 0
         page = f"http://{listen}/"
+        estate.inbox.presser.hook = f"{page}hooks/slack"
         async with Control(estate, folder, {"page": page, "inbox": estate.inbox.url}):
             _banner(page, estate.inbox.url)
             return await _watch(estate, listen, _usable(config, estate), stop)

@@ -11,6 +11,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
+import aiohttp
 import pytest
 from aiohttp import web
 from pydantic import ValidationError
@@ -210,6 +211,24 @@ async def test_the_answer_goes_to_the_address_of_the_press_and_to_no_other_host(
             "response_type": "ephemeral", "replace_original": False, "text": "slack:ann has it already.",
         }  # fmt: skip
         assert other.messages == []
+
+
+async def test_the_demos_inbox_presses_as_slack_does(on_call):
+    await on_call.fires()
+    inbox = on_call.inbox
+    inbox.presser.hook, inbox.presser.secret = f"{on_call.daemon.url}/hooks/slack", SECRET
+    async with aiohttp.ClientSession(inbox.url) as http:
+        async with http.get("/") as page:
+            assert f'name="value" value="{on_call.key}"' in await page.text()
+        pressed = {"action_id": "ack", "value": on_call.key}
+        async with http.post("/-/press", data=pressed, headers={"Origin": "http://elsewhere.example"}) as answer:
+            assert answer.status == 403
+        async with http.post("/-/press", data=pressed, allow_redirects=False) as answer:
+            assert answer.status == 303
+        assert await on_call.acked_by() == ["slack:you"]
+        inbox.presser.secret = "another"
+        async with http.post("/-/press", data=pressed) as answer:
+            assert (answer.status, await answer.text()) == (502, "the app answered 401\n")
 
 
 async def test_slack_checks_the_address(on_call):
