@@ -287,6 +287,7 @@ class App:
         self.engine.replan(plan_of(config), self.clock.now())
         self.impaired.adopt(config.impaired)
         self.scheduler.plan(config.checks)
+        self.drills.replan()
         self.metrics.checks.set(len(config.checks))
         fresh = sum(key not in old.checks for key in config.checks)
         removed = sum(key not in config.checks for key in old.checks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,11 +21,13 @@ from checks.units import show_duration
 
 if TYPE_CHECKING:
     from monitor.app import App
+    from monitor.config.oncall import DrillEntry
 
 log = structlog.get_logger()
 
 LASTS = 3.0
 """Seconds after which a test alert resolves by itself."""
+LONGEST_WAIT = 60.0
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class Drills:
     def __init__(self, app: App) -> None:
         self._app = app
         self._running: dict[str, Exercise] = {}
+        self._replanned = asyncio.Event()
 
     def send(
         self, receiver: str, severity: Severity, word: str, channel: str = "", lasts: float = LASTS, drill: bool = False
@@ -103,17 +107,23 @@ class Drills:
             app.engine.complain(_failed(exercise.receiver), trouble if missing else "", exercise.receiver, now)
         app.pager.wake()
 
+    def replan(self) -> None:
+        """The configuration may want drills at other times."""
+        self._replanned.set()
+
     async def run(self) -> None:
         """Hold drills as the calendar says, until cancelled."""
         while True:
-            drill = self._app.config.on_call.drill
-            if drill is None:
-                await asyncio.sleep(60)
-                continue
-            due = next(CronSim(drill.cron, datetime.now(ZoneInfo(drill.timezone))))
-            await asyncio.sleep(min(60.0, max(0.0, due.timestamp() - datetime.now(ZoneInfo("UTC")).timestamp())))
-            if datetime.now(ZoneInfo(drill.timezone)) >= due and drill == self._app.config.on_call.drill:
-                self.hold(drill.receivers or self._app.config.receivers, Severity(drill.severity), drill.lasts)
+            self._replanned.clear()
+            drill, wall = self._app.config.on_call.drill, time.time()
+            due = None if drill is None else next_drill(drill, wall)
+            try:
+                # The calendar's clock may be set meanwhile: no wait is so long that one could miss that.
+                async with asyncio.timeout(None if due is None else min(LONGEST_WAIT, due - wall)):
+                    await self._replanned.wait()
+            except TimeoutError:
+                if drill is not None and due is not None and time.time() >= due:
+                    self.hold(drill.receivers or self._app.config.receivers, Severity(drill.severity), drill.lasts)
 
     def hold(self, receivers: Iterable[str], severity: Severity, lasts: float) -> list[Exercise]:
         """A drill for each of these receivers that has a way to be told."""
@@ -123,6 +133,11 @@ class Drills:
             for name in known
             if self._app.config.receivers[name].notifiers
         ]
+
+
+def next_drill(drill: DrillEntry, wall: float) -> float:
+    """When the next drill begins after `wall`; both are Unix seconds."""
+    return next(CronSim(drill.cron, datetime.fromtimestamp(wall, ZoneInfo(drill.timezone)))).timestamp()
 
 
 def _failed(receiver: str) -> Threshold:
