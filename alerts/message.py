@@ -42,7 +42,14 @@ def compose(
 
     def importance(alert: Alert) -> tuple[Any, ...]:
         fires = alert.phase is Phase.FIRING
-        return not fires, alert.severity.rank, -len(plan.dependents.get(alert.check, ())), alert.since
+        return (
+            not fires,
+            alert.severity.rank,
+            -len(plan.dependents.get(alert.check, ())),
+            alert.since,
+            alert.name,
+            alert.check,
+        )
 
     shown, tally = _most_important(alerts, most, importance)
     return Notification(

@@ -170,17 +170,6 @@ def test_the_shortest_time_to_respond_counts_and_those_without_one_do_not():
     assert [said.partition(":")[0] for said in line.heard()] == ["0 team first", "600 team escalated"]
 
 
-def test_the_ladder_goes_on_when_the_alert_that_began_it_has_ended():
-    watched = [threshold("shop/a", respond_within=600.0), threshold("shop/b")]
-    line = Timeline(plan(*watched, route=Route("team", group_by=("system",), repeat_interval=86400)))
-    line.fail("shop/a")
-    line.fail("shop/b")
-    line.at(400).ok("shop/a")
-    line.heard()
-    line.at(5000)
-    assert "900 team escalated: BDown" in line.heard()
-
-
 def test_a_step_without_any_time_comes_after_a_quarter_of_an_hour():
     route = Route("team", escalation=(EscalationStep("lead"),), repeat_interval=86400)
     line = Timeline(plan(threshold("shop/a"), route=route, receivers=PEOPLE))

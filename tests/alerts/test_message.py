@@ -58,6 +58,7 @@ def test_only_the_end_of_all_is_a_resolve():
         (fires("A", Severity.CRITICAL), fires("B", check="shop/database")),
         (fires("A", since=NOON - 100), fires("B", since=NOON - 50)),
         (fires("A", check="shop/web", since=NOON), fires("B", since=NOON - 50)),
+        (fires("A"), fires("B")),
     ],
     ids=[
         "what fires",
@@ -66,6 +67,7 @@ def test_only_the_end_of_all_is_a_resolve():
         "the worse before the cause",
         "the older",
         "the cause before the older",
+        "the first by name",
     ],
 )
 def test_first_comes(ordered):

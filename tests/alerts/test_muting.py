@@ -5,12 +5,16 @@ import pytest
 from alerts import silences
 from alerts.inhibition import InhibitRule
 from alerts.intervals import TimeInterval, TimeRange
+from alerts.maintenance import Maintenance, Once
+from alerts.muting import Muting
 from alerts.notifiers.alertmanager import Alertmanager
 from alerts.plan import StormLimit
 from alerts.routing import Receiver, Route, parse_matcher
 from alerts.telling import Telling
 from alerts.vocabulary import Phase, Severity
+from alerts.wording import clock_time
 from checks.base import Outcome
+from tests.alerts.notes import alert
 from tests.timeline import START, Timeline, plan, receiver, threshold
 
 LIMIT = StormLimit(pages=20, within=60, update=60)
@@ -275,3 +279,54 @@ def test_another_alertmanager_hears_again_and_again_of_what_it_knows_and_nothing
     assert line.heard() == ["0 team first: ADown"] + [f"{second} team reminder: ADown" for second in (60, 120, 180)]
     line.at(201).ok("shop/a")
     assert line.heard() == ["200 team unmuted: ADown+BDown", "201 team changed: BDown"]
+
+
+def test_maintenance_keeps_quiet_what_it_is_about_and_nothing_else():
+    about = (parse_matcher("system=shop"), parse_matcher("check=a"))
+    window = Maintenance("move", about, Once(START + 100), 500.0, "new racks")
+    line = Timeline(plan(threshold("shop/a"), threshold("shop/b"), maintenance=(window,)))
+    line.at(200).fail("shop/a", "shop/b")
+    assert line.heard() == ["200 team first: BDown"]
+    assert firing(line)["ADown"].startswith("maintenance move until ")
+    assert firing(line)["ADown"].endswith(": new racks")
+    line.at(1000)
+    assert line.heard() == ["600 team unmuted: ADown"]
+    unsaid = Maintenance("move", about, Once(START + 100), 500.0)
+    line = Timeline(plan(threshold("shop/a"), maintenance=(unsaid,)))
+    line.at(200).fail("shop/a")
+    assert firing(line)["ADown"] == f"maintenance move until {clock_time(START + 600)}"
+
+
+def test_a_silence_that_comes_later_holds_for_what_was_looked_at_before():
+    line = Timeline(plan(threshold("shop/a"), route=Route("team", repeat_interval=100)))
+    line.silence("system=bank", until=5000)
+    line.fail("shop/a")
+    line.silence("system=shop", until=450)
+    line.heard()
+    line.at(1000)
+    assert line.heard()[0] == "450 team unmuted: ADown"
+
+
+def test_a_silence_is_forgotten_five_days_after_its_end():
+    line = Timeline(plan(threshold("shop/a")))
+    made = line.silence("system=shop", until=100)
+    line.at(100 + silences.KEPT_AFTER - 1).fail("shop/a")
+    assert made.id in line.engine.muting.silences
+    line.at(100 + silences.KEPT_AFTER + 1).ok("shop/a")
+    assert made.id not in line.engine.muting.silences
+
+
+def test_the_calendar_is_asked_again_when_the_clock_was_set_back():
+    window = Maintenance("move", (parse_matcher("system=shop"),), Once(START + 100), 500.0)
+    muting, fires = Muting(plan(maintenance=(window,)), {}), alert()
+    for wall, quiet in ((START + 200, True), (START + 50, False), (START + 200, True), (START + 600, False)):
+        muting.look([fires], wall)
+        assert bool(muting.of(fires).why) == quiet
+    assert muting.next_at() is None, "it never comes again"
+
+
+def test_what_is_over_is_waited_for_by_nobody():
+    over = silences.new([parse_matcher("system=shop")], START, START + 60, "ann", "deploy", START)
+    muting = Muting(plan(), {over.id: over})
+    muting.look([], START + 100)
+    assert muting.next_at() is None
