@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from alerts.escalation import EscalationStep, patience
 from alerts.muting import NOT_MUTED, Mute, Muting
 from alerts.plan import Plan
 from alerts.routing import Receiver, Route, group_labels, match
@@ -25,11 +26,22 @@ class Audience:
     escalated: str = ""
     """Why it is to hear now although it is not the route's own receiver, or hears a second time; empty if not."""
 
+    routes: list[Route] = field(default_factory=list)
+    """The routes by which something of it may be told."""
+
+    def led_by(self, route: Route) -> None:
+        """Something that may be told comes by this route, perhaps beside others that lead here too."""
+        if all(one is not route for one in self.routes):
+            self.route = sooner(self.route, route) if self.routes else route
+            self.routes.append(route)
+
     def take(self, alert: Alert, why: str) -> None:
-        if why:
-            self.muted[alert.fingerprint] = why
-        else:
+        """An alert comes by one of its routes, muted there (`why`) or not. What any of them lets through is told."""
+        if not why:
             self.open[alert.fingerprint] = alert
+            self.muted.pop(alert.fingerprint, None)
+        elif alert.fingerprint not in self.open:
+            self.muted[alert.fingerprint] = why
 
     @property
     def ready_at(self) -> float:
@@ -41,6 +53,11 @@ class Audience:
         """What may be told and nobody has acknowledged."""
         return [alert for alert in self.open.values() if not alert.acked_by]
 
+    @property
+    def respond_within(self) -> float:
+        """The shortest time to respond among what waits; 0 where nothing is said."""
+        return min((alert.respond_within for alert in self.waiting if alert.respond_within), default=0.0)
+
 
 class _Place(NamedTuple):
     """One group to which an alert belongs; `receiver` is None where nobody of it can be told."""
@@ -49,6 +66,23 @@ class _Place(NamedTuple):
     receiver: Receiver | None
     key: str
     labels: dict[str, str]
+
+
+def sooner(one: Route, other: Route) -> Route:
+    """Two routes that lead to one group of one receiver: of each of their times the shorter, and whose ladder is."""
+    endless = one.max_reminders is None or other.max_reminders is None
+    return replace(
+        one,
+        group_wait=min(one.group_wait, other.group_wait),
+        group_interval=min(one.group_interval, other.group_interval),
+        repeat_interval=min(one.repeat_interval, other.repeat_interval),
+        escalation=min(filter(None, (one.escalation, other.escalation)), key=_patience, default=()),
+        max_reminders=None if endless else max(one.max_reminders or 0, other.max_reminders or 0),
+    )
+
+
+def _patience(ladder: Sequence[EscalationStep]) -> list[tuple[float, str]]:
+    return [(patience(step, index, 0.0), step.receiver) for index, step in enumerate(ladder)]
 
 
 def group_key(receiver: str, labels: Mapping[str, str]) -> str:
@@ -125,7 +159,10 @@ class Gathering:
             heard = heard or not here.why
             if place.key not in audiences:
                 audiences[place.key] = Audience(place.receiver, place.route, place.key, place.labels)
-            audiences[place.key].take(alert, here.why)
+            audience = audiences[place.key]
+            audience.take(alert, here.why)
+            if not here.why:
+                audience.led_by(place.route)
         return NOT_MUTED if heard else nobody
 
     def _places_of(self, alert: Alert) -> list[_Place]:

@@ -124,7 +124,7 @@ class Engine:
 
     def fall_over(self, parcel: Parcel, now: float) -> None:
         """A receiver can't be reached: its fallback is told."""
-        self.speaker.fall_over(parcel, now)
+        self.speaker.fall_over(parcel, self._quiet, now)
 
     def impact(self, alert: Alert) -> list[str]:
         """What can't succeed while this fires, near and far; those that fail already say so."""

@@ -56,17 +56,18 @@ def climb(
     if escalation is None:
         escalation = Escalation(key, now, rank)
     if not waiting:
-        return Climb(replace(escalation, paused=True), (), None, "somebody has it, or it is muted")
+        taken = min(escalation.taken, len(steps))
+        return Climb(replace(escalation, taken=taken, paused=True), (), None, "somebody has it, or it is muted")
     why = "nobody has acknowledged it"
     if rank < escalation.rank:
         escalation, why = Escalation(key, now, rank), "it got worse: the escalation begins anew"
     elif escalation.paused:
         escalation, why = Escalation(key, now, rank), "nobody has it any more: the escalation begins anew"
     times = [escalation.started + patience(step, index, respond_within) for index, step in enumerate(steps)]
-    taken = escalation.taken
+    taken = already = min(escalation.taken, len(times))  # the ladder may have been shortened meanwhile
     while taken < len(times) and times[taken] <= now:
         taken += 1
-    due = tuple(range(escalation.taken, taken))
+    due = tuple(range(already, taken))
     at = times[taken] if taken < len(times) else None
     return Climb(replace(escalation, taken=taken), due, at, why)
 

@@ -61,9 +61,9 @@ def _steps(engine: Engine, audience: Audience, fingerprint: str) -> Iterator[Out
     alert = audience.open.get(fingerprint)
     if position is None or position.paused or alert is None or alert.acked_by:
         return
-    steps = engine.ladders.steps(audience)
+    steps, within = engine.ladders.steps(audience), audience.respond_within
     for index in range(position.taken, len(steps)):
-        at = position.started + patience(steps[index], index, alert.respond_within)
+        at = position.started + patience(steps[index], index, within)
         why = f"step {index + 1} of the escalation, unless somebody acknowledges it"
         yield Outlook(steps[index].receiver, "", False, 0.0, "", "escalated", at, why)
 

@@ -39,9 +39,8 @@ class Ladders:
             audience = audiences[key]
             waiting = audience.waiting
             rank = min((alert.severity.rank for alert in waiting), default=0)
-            within = min((alert.respond_within for alert in waiting if alert.respond_within), default=0.0)
             before = self.positions.get(key)
-            step = climb(before, key, steps, bool(waiting), rank, within, now)
+            step = climb(before, key, steps, bool(waiting), rank, audience.respond_within, now)
             if step.at is not None:
                 times.append(step.at)
             if step.escalation != before:
@@ -74,5 +73,6 @@ def _hears_too(audiences: dict[str, Audience], group: Audience, receiver: Receiv
     further = audiences[key]
     if further is not group:
         further.open |= group.open
-        further.muted |= {mark: said for mark, said in group.muted.items() if mark not in further.open}
+        quiet = further.muted | group.muted
+        further.muted = {mark: said for mark, said in quiet.items() if mark not in further.open}
     further.escalated = further.escalated or why

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 
 from alerts import message
 from alerts.audience import Audience, group_key
@@ -91,7 +91,8 @@ class Speaker:
             if not alert.told:
                 alert.told = True
                 self._judging.changed[alert.fingerprint] = alert
-        told = [*self._known(scene.open), *ended]
+        carried = self._known(sorted(scene.open - audience.open.keys()))
+        told = [*audience.open.values(), *carried, *(ended if telling.send_resolved else ())]
         self._post(telling, told, reason, why or verdict.why, why, most, now)
 
     def _why(self, reason: str, telling: Telling, audience: Audience) -> str:
@@ -131,21 +132,27 @@ class Speaker:
     def _remember(self, telling: Telling) -> None:
         self.tellings[telling.key] = self._findings.changes.tellings[telling.key] = telling
 
-    def fall_over(self, parcel: Parcel, now: float) -> None:
-        """A receiver can't be reached: tell its fallback the same, and owe it the resolve too."""
+    def fall_over(self, parcel: Parcel, quiet: Container[str], now: float) -> None:
+        """A receiver can't be reached: tell its fallback what still fires of it, and owe it the resolve too.
+
+        `quiet` are the fingerprints of what nobody may be told of now.
+        """
         receiver = self._judging.plan.receivers.get(parcel.note.receiver)
         fallback = self._judging.plan.receivers.get(receiver.fallback) if receiver and receiver.fallback else None
         if fallback is None or parcel.note.status == "resolved":
             return
         labels, first = parcel.note.group_labels, self.tellings.get(parcel.queue)
-        marks = set(first.told) if first is not None else {alert.fingerprint for alert in parcel.note.firing}
+        marks = first.told if first is not None else [alert.fingerprint for alert in parcel.note.firing]
+        meant = {mark for mark in marks if mark not in quiet}
         audience = Audience(fallback, Route(fallback.name), group_key(fallback.name, labels), labels)
         for notifier in fallback.notifiers:
             telling = self._telling(audience, notifier)
-            alerts = [alert for alert in self._known(marks | set(telling.told)) if alert.phase is Phase.FIRING]
-            if not alerts:
+            known = [mark for mark in telling.told if mark not in quiet]
+            alerts = [alert for alert in self._known(meant.union(known)) if alert.phase is Phase.FIRING]
+            fresh = meant.intersection(alert.fingerprint for alert in alerts)
+            if not fresh:
                 continue
-            telling.told, telling.last_sent = sorted(marks | set(telling.told)), now
+            telling.told, telling.last_sent = sorted(fresh | set(telling.told)), now
             self._remember(telling)
             why = f"{parcel.note.receiver} can't be reached: {parcel.last_error}"
             self._post(telling, alerts, parcel.note.reason, why, why, notifier.most_alerts, now)
@@ -174,5 +181,5 @@ def scene_of(audience: Audience, notifier: Notifier, telling: Telling) -> Scene:
         flapping={mark for mark, alert in opened.items() if alert.flapping},
         first_fired=min((alert.fired_at for alert in opened.values()), default=0.0),
         escalated=bool(audience.escalated) and bool(opened),
-        unheard=notifier.unheard,
+        unheard=notifier.unheard if notifier.send_resolved else notifier.unheard | {"changed"},
     )

@@ -45,11 +45,13 @@ class Storms:
         self, audiences: dict[str, Audience], tellings: Iterable[Telling], limit: StormLimit | None, now: float
     ) -> int:
         """Change `audiences` (by key) accordingly; how many groups were newly put into a digest."""
-        digested, known = _told(tellings)
+        digested, known, spoken = _told(tellings)
+        update = (limit or StormLimit()).update
+        hushed = {name for name, at in spoken.items() if now < at + update}
         fresh: dict[str, list[Audience]] = {}
         for audience in list(audiences.values()):
             name = audience.receiver.name
-            _move(audiences, audience, digested.get(name, frozenset()), limit)
+            _move(audiences, audience, digested.get(name, frozenset()), limit, name in hushed)
             if audience.open and audience.key not in known and now >= audience.ready_at:
                 fresh.setdefault(name, []).append(audience)
         held = 0
@@ -57,20 +59,22 @@ class Storms:
             if limit is not None and self._brakes.setdefault(name, Brake()).holds(len(groups), limit, now):
                 held += len(groups)
                 for audience in groups:
-                    _move(audiences, audience, audience.open.keys() | audience.muted.keys(), limit)
+                    _move(audiences, audience, audience.open.keys() | audience.muted.keys(), limit, name in hushed)
         return held
 
 
-def _told(tellings: Iterable[Telling]) -> tuple[dict[str, set[str]], set[str]]:
-    """What each receiver knows from a digest, and the groups of which anybody knows."""
+def _told(tellings: Iterable[Telling]) -> tuple[dict[str, set[str]], set[str], dict[str, float]]:
+    """What each receiver knows from a digest, the groups of which anybody knows, and when a digest last went out."""
     digested: dict[str, set[str]] = {}
+    spoken: dict[str, float] = {}
     known = set()
     for telling in tellings:
         if telling.told:
             known.add(telling.group_key)
         if is_digest(telling.group_key):
             digested.setdefault(telling.receiver, set()).update(telling.told, telling.muted)
-    return digested, known
+            spoken[telling.receiver] = max(spoken.get(telling.receiver, 0.0), telling.last_sent)
+    return digested, known, spoken
 
 
 def _move(
@@ -78,8 +82,12 @@ def _move(
     audience: Audience,
     marks: Mapping[str, object] | set[str] | frozenset[str],
     limit: StormLimit | None,
+    hushed: bool,
 ) -> None:
-    """Take alerts out of an audience and into its receiver's digest."""
+    """Take alerts out of an audience and into its receiver's digest.
+
+    `hushed`: that was told so lately that a step of an escalation waits for its next update with everything else.
+    """
     key = f"{audience.receiver.name}:{DIGEST}"
     here = [mark for mark in (*audience.open, *audience.muted) if mark in marks]
     if not here or audience.key == key:
@@ -89,7 +97,8 @@ def _move(
         route = Route(audience.receiver.name, group_interval=update, repeat_interval=audience.route.repeat_interval)
         audiences[key] = Audience(audience.receiver, route, key, dict(LABELS))
     digest = audiences[key]
-    digest.escalated = digest.escalated or audience.escalated
+    if not hushed:
+        digest.escalated = digest.escalated or audience.escalated
     for mark in here:
         if mark in audience.open:
             digest.open[mark] = audience.open.pop(mark)

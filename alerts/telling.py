@@ -112,15 +112,15 @@ def _at_once(told: set[str], telling: Telling, scene: Scene) -> tuple[str, None,
 def _in_turn(told: set[str], telling: Telling, scene: Scene, pace: Pace, now: float) -> Due:
     """What waits for the group's interval, and reminders, which keep their own time."""
     regular = telling.last_sent + pace.group_interval
-    if scene.open - told:
-        return _at(regular, now, "added", f"{len(scene.open - told)} more fire")
-    if "flapping" not in scene.unheard and scene.flapping & told != set(telling.flapping) & scene.open:
-        return _at(regular, now, "flapping", "it began or ceased to come and go")
-    ended = told - scene.open - scene.muted
     reminder = _reminder(telling, scene, pace)
+    soonest = regular if reminder is None else min(regular, reminder)
+    if scene.open - told:
+        return _at(soonest, now, "added", f"{len(scene.open - told)} more fire")
+    if "flapping" not in scene.unheard and scene.flapping & told != set(telling.flapping) & scene.open:
+        return _at(soonest, now, "flapping", "it began or ceased to come and go")
+    ended = told - scene.open - scene.muted
     if ended and "changed" not in scene.unheard:
-        at = regular if reminder is None else min(regular, reminder)
-        return _at(at, now, "changed", f"{len(ended)} have ended")
+        return _at(soonest, now, "changed", f"{len(ended)} have ended")
     if reminder is None:
         said = "acknowledged" if not scene.open - scene.acked else f"reminded {telling.reminders} times"
         return Due("", None, f"no more reminders: {said}")
