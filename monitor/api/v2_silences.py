@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 
 from alerts import silences
-from alerts.matching import LONGEST_EXPRESSION, Matcher, Operator, matches_all
+from alerts.matching import LONGEST_EXPRESSION, Matcher, Operator
 from alerts.silences import Silence
 from alerts.wording import rfc3339
 from monitor.api.oncall import keep
@@ -47,14 +47,14 @@ class Silences:
         self._app = app
 
     async def silences(self, request: web.Request) -> web.StreamResponse:
-        """Those that match the request's filter, in Alertmanager's order: active, pending, expired."""
+        """Those that have every matcher of the request's filter, in Alertmanager's order: active, pending, expired."""
         wall = time.time()
         filters = matchers(request, "filter")
         states = {state for state in ("active", "pending", "expired") if flag(request, state)}
         found = [
             one
             for one in self._app.engine.muting.silences.values()
-            if one.state(wall) in states and matches_all(filters, {each.name: each.text for each in one.matchers})
+            if one.state(wall) in states and all(wanted in one.matchers for wanted in filters)
         ]
         return told([_shown(one, wall) for one in sorted(found, key=lambda one: _order(one, wall))])
 

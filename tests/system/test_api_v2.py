@@ -401,6 +401,77 @@ async def test_amtool_is_told_what_is_wrong(daemon):
     assert (code, "silence everything" in complaints) == (1, True)
 
 
+ASKED = (
+    "", "?filter=alertname%3D%22Gone%22", "?filter=cluster%3Da&filter=alertname!%3DSlow",
+    "?filter=missing%3D%22%22", "?filter=cluster!~%22a|b%22", "?receiver=db", "?receiver=d", "?receiver=.*",
+    "?silenced=false", "?silenced=false&active=false", "?silenced=no", "?silenced=TRUE", "?active=", "?active=false",
+    "?filter=%22", "?filter=x", "?filter=a%3D~%22(%22", "?receiver=(",
+    "?filter=cluster%3D~%22a|b%22", "?inhibited=false", "?unprocessed=false",
+)  # fmt: skip
+SILENCES_ASKED = (
+    "", "?filter=cluster%3D%22b%22", "?filter=cluster%3D~%22.%22", "?filter=alertname%3D%22Late%22",
+    "?filter=cluster!%3D%22b%22", "?filter=missing%3D%22x%22", "?filter=x",
+)  # fmt: skip
+POSTED = (
+    ("/silences", silence(("a", "b", False), endsAt=time(hours=-1))),
+    ("/silences", silence(("a", "b", False), startsAt=time(hours=2))),
+    ("/silences", silence(("a", "", False))),
+    ("/silences", silence(("a", "(", True))),
+    ("/silences", silence(("a", "b", False), id="00000000-0000-0000-0000-000000000000")),
+    ("/alerts", [{"labels": {}}]),
+    ("/alerts", [{"labels": {"a": ""}}]),
+    ("/alerts", [alert("Gone", cluster="c") | {"startsAt": time(hours=1), "endsAt": time(hours=-1)}]),
+    ("/alerts", []),
+)
+
+
+async def test_a_real_alertmanager_answers_the_same(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    below = [{"matchers": ["team=db"], "receiver": "db"}]
+    route = {"receiver": "team", "group_by": ["alertname"], "routes": below}
+    theirs = json.dumps({"route": route, "receivers": [{"name": "team"}, {"name": "db"}]})
+    alerts = [
+        alert("Gone", cluster="a"),
+        alert("Slow", cluster="a"),
+        alert("Slow", cluster="b"),
+        alert("Lag", team="db"),
+    ]
+    made = [silence(("cluster", "b", False)), silence(("alertname", "Late|Lag", True), ("cluster", "x", False))]
+
+    async def names(http, url, path):
+        async with http.get(f"{url}/api/v2{path}") as answer:
+            if answer.status != 200:
+                return answer.status
+            return sorted(
+                (
+                    json.dumps(one.get("labels") or one["matchers"], sort_keys=True),
+                    one["status"]["state"],
+                    str(one.get("receivers")),
+                )
+                for one in await answer.json()
+            )
+
+    async def refused(http, url, path, content):
+        async with http.post(f"{url}/api/v2{path}", json=content) as answer:
+            return answer.status, isinstance(json.loads(await answer.text() or "null"), str)
+
+    async with (
+        Inbox() as inbox,
+        Daemon(tmp_path, configuration(inbox)) as daemon,
+        alertmanager.Alertmanager(tmp_path / "theirs", theirs) as real,
+        aiohttp.ClientSession() as http,
+    ):
+        for url in (daemon.url, real.url):
+            for path, content in (("/silences", made[0]), ("/silences", made[1]), ("/alerts", alerts)):
+                async with http.post(f"{url}/api/v2{path}", json=content) as answer:
+                    assert answer.status == 200
+        for path in [f"/alerts{query}" for query in ASKED] + [f"/silences{query}" for query in SILENCES_ASKED]:
+            assert await names(http, daemon.url, path) == await names(http, real.url, path), path
+        for path, content in POSTED:
+            ours, truth = [await refused(http, url, path, content) for url in (daemon.url, real.url)]
+            assert ours == truth, (path, content)
+
+
 class Prometheus:
     """A real one that scrapes one number from us, has a rule about it, and sends its alerts to `url`."""
 
