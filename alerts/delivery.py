@@ -16,10 +16,13 @@ from alerts.message import merged
 from alerts.notifiers.base import NotDelivered, Notifier, Receipt
 from alerts.outbox import Changes, Entry, Parcel
 from alerts.pacing import LONGEST_BACK_OFF, Pacer, back_off
+from alerts.places import Places
 
 ATTEMPT_TIMEOUT = 10.0
 FALL_OVER_AFTER = 120.0
 AT_ONCE = 64
+LOOK_FOR_LATE = 1.0
+"""Seconds between two looks at all that waits for a destination that refuses."""
 MERGE_FROM = 3
 """So many messages more must wait for one destination before they are put into one."""
 BEHIND = 5.0
@@ -68,6 +71,8 @@ class Delivery:
         self._superseded = Changes()
         self._due: list[tuple[float, str]] = []
         self._busy: set[asyncio.Task[None]] = set()
+        self._places = Places()
+        self._looked_for_late: dict[str, float] = {}
         self._pacers: dict[str, Pacer] = {}
         self._notifiers: dict[str, Notifier] = {}
         self.references: dict[str, Mapping[str, str]] = {}
@@ -91,7 +96,7 @@ class Delivery:
         parcel.created, parcel.next_at = older.created, older.next_at
         parcel.attempts, parcel.fell_over = older.attempts, older.fell_over
         queue.append(parcel)
-        entry = _entry(older, "superseded", self._clock(), "a later message says the same and more")
+        entry = Entry.of(older, "superseded", self._clock(), "a later message says the same and more")
         self._superseded.merge(Changes(parcels={older.id: None, parcel.id: parcel}, entries=[entry]))
 
     @property
@@ -129,14 +134,20 @@ class Delivery:
         queue = self._queues.get(name)
         if not queue or name in self._in_flight or queue[0].next_at > now:
             return  # it went with another parcel meanwhile; a later turn is noted for what is left of it
+        where = repr(queue[0].destination)
+        if not self._places.take(where, name):
+            return
         parcels = [queue[0], *self._companions(queue[0], now)]
         self._in_flight.update(parcel.queue for parcel in parcels)
         task = asyncio.get_running_loop().create_task(self._turn(parcels, now), name=f"deliver {parcels[0].id}")
         self._busy.add(task)
-        task.add_done_callback(lambda done: self._ended(done, parcels))
+        task.add_done_callback(lambda done: self._ended(done, parcels, where))
 
-    def _ended(self, task: asyncio.Task[None], parcels: list[Parcel]) -> None:
+    def _ended(self, task: asyncio.Task[None], parcels: list[Parcel], where: str) -> None:
         self._busy.discard(task)
+        name = self._places.leave(where, lambda name: name in self._queues and name not in self._in_flight)
+        if name:
+            heapq.heappush(self._due, (self._queues[name][0].next_at, name))
         if not task.cancelled() and (bug := task.exception()) is not None:
             why = f"delivery broke: {type(bug).__name__}: {bug}"
             for parcel in parcels:
@@ -208,7 +219,7 @@ class Delivery:
     async def _accepted(self, parcels: list[Parcel], receipt: Receipt, now: float, took: float) -> None:
         changes = Changes(
             parcels={parcel.id: None for parcel in parcels},
-            entries=[_entry(parcel, "delivered", now) for parcel in parcels],
+            entries=[Entry.of(parcel, "delivered", now) for parcel in parcels],
         )
         for parcel in parcels:
             if receipt.reference and not parcels[1:]:
@@ -227,17 +238,34 @@ class Delivery:
         for parcel in parcels:
             parcel.last_error = refusal.why
             self._report(Attempt(parcel, status, refusal.why, refusal.reason, took, now - parcel.created))
-            if not parcel.fell_over and (not refusal.retry or now - parcel.created >= FALL_OVER_AFTER):
+            if not parcel.fell_over and not refusal.retry:
                 parcel.fell_over = True
                 self._fall_over(parcel)
             changes.parcels[parcel.id] = parcel if refusal.retry else None
-            changes.entries.append(_entry(parcel, status, now, refusal.why))
+            changes.entries.append(Entry.of(parcel, status, now, refusal.why))
             if refusal.retry:
                 parcel.next_at = now + back_off(parcel.attempts, refusal.after, random.random())
+        if refusal.retry:
+            changes.parcels |= self._late(parcels[0], now)
         await self._write(changes)
         if not refusal.retry:
             for parcel in parcels:
                 self._next(parcel)
+
+    def _late(self, refused: Parcel, now: float) -> dict[str, Parcel]:
+        """Let the fallback have all that waited too long for a destination that refuses, its turn come or not."""
+        where, candidates = repr(refused.destination), [refused]
+        if now >= self._looked_for_late.get(where, 0.0) + LOOK_FOR_LATE:
+            self._looked_for_late[where] = now
+            candidates = self.pending
+        late: dict[str, Parcel] = {}
+        for parcel in candidates:
+            waits = not parcel.fell_over and now - parcel.created >= FALL_OVER_AFTER
+            if waits and parcel.destination == refused.destination:
+                parcel.fell_over, parcel.last_error = True, parcel.last_error or refused.last_error
+                late[parcel.id] = parcel
+                self._fall_over(parcel)
+        return late
 
     def _next(self, parcel: Parcel) -> None:
         queue = self._queues[parcel.queue]
@@ -263,20 +291,3 @@ def _says_more(parcel: Parcel, older: Parcel) -> bool:
     if parcel.thread != older.thread or "resolved" in (parcel.note.status, older.note.status):
         return False
     return parcel.note.reason in ("added", "changed", "reminder", "flapping")
-
-
-def _entry(parcel: Parcel, status: str, now: float, error: str = "") -> Entry:
-    return Entry(
-        parcel=parcel.id,
-        thread=parcel.thread,
-        receiver=parcel.note.receiver,
-        kind=str(parcel.destination.get("kind", "")),
-        reason=parcel.note.reason,
-        dedup_key=parcel.note.dedup_key,
-        status=status,
-        attempts=parcel.attempts,
-        created=parcel.created,
-        ended=now,
-        error=error,
-        alerts=[alert.fingerprint for alert in parcel.note.alerts],
-    )

@@ -49,6 +49,24 @@ class Entry:
     error: str = ""
     alerts: list[str] = field(default_factory=list)
 
+    @staticmethod
+    def of(parcel: Parcel, status: str, now: float, error: str = "") -> Entry:
+        """The line about an attempt at a parcel that ends now."""
+        return Entry(
+            parcel=parcel.id,
+            thread=parcel.thread,
+            receiver=parcel.note.receiver,
+            kind=str(parcel.destination.get("kind", "")),
+            reason=parcel.note.reason,
+            dedup_key=parcel.note.dedup_key,
+            status=status,
+            attempts=parcel.attempts,
+            created=parcel.created,
+            ended=now,
+            error=error,
+            alerts=[alert.fingerprint for alert in parcel.note.alerts],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:

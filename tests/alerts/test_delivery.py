@@ -259,3 +259,27 @@ def test_the_pace_is_kept_in_every_minute(gaps, per_minute):
     for start in granted:
         within = [at for at in granted if start <= at < start + 60]
         assert len(within) <= per_minute + per_minute / 20 + 1
+
+
+async def test_a_destination_that_hangs_does_not_hold_up_another(desk):
+    """Ten times as many groups as there are places, all for a receiver that never answers."""
+    desk.inbox.fault(Fault("/hook/hangs", hang=True))
+    for number in range(delivery.AT_ONCE * 10):
+        desk.send(note(), thread=f"h{number}", path="hangs")
+    await asyncio.sleep(0)
+    desk.send(note(), thread="fine", path="team")
+    assert await desk.until(1) == ["delivered"]
+    assert len(desk.delivery.pending) == delivery.AT_ONCE * 10
+
+
+async def test_all_that_waits_behind_what_is_refused_falls_over_too(desk):
+    """The page after the next one must not wait for its turn, which may never come."""
+    desk.inbox.fault(Fault("/hook", 500))
+    first, end, again = desk.send(note(), resolved(), note(reason="first"))
+    [other] = desk.send(note(), thread="other")
+    await desk.until(2)
+    desk.skip(delivery.FALL_OVER_AFTER + 60)
+    await desk.until(4)
+    assert {parcel.id for parcel in desk.fallen} == {first.id, end.id, again.id, other.id}
+    assert len(desk.fallen) == 4
+    assert desk.changes.parcels[again.id].fell_over
