@@ -25,6 +25,7 @@ LONGEST_WAIT = 60.0
 STEADY = 10.0
 """Seconds after which a connection that Slack ends may be followed by the next at once."""
 OPENING = aiohttp.ClientTimeout(total=10.0)
+FAREWELL = aiohttp.ClientWSTimeout(ws_close=1.0)
 HEARTBEAT = 20.0
 """Seconds between two pings of ours: a connection that is dead is found out within half as long again."""
 LARGEST = 1_000_000
@@ -64,7 +65,7 @@ class Connection:
         """Take presses until Slack asks for another connection; Lost when this one breaks."""
         try:
             async with self._app.http.ws_connect(
-                await self._address(), heartbeat=HEARTBEAT, max_msg_size=LARGEST, timeout=aiohttp.ClientWSTimeout(5.0)
+                await self._address(), heartbeat=HEARTBEAT, max_msg_size=LARGEST, timeout=FAREWELL
             ) as socket:
                 async for frame in socket:
                     if frame.type is aiohttp.WSMsgType.TEXT and await self._heard(socket, frame.data):

@@ -451,6 +451,19 @@ async def test_a_real_alertmanager_answers_the_same(tmp_path):
                 for one in await answer.json()
             )
 
+    async def groups(http, url, query):
+        async with http.get(f"{url}/api/v2/alerts/groups{query}") as answer:
+            if answer.status != 200:
+                return answer.status
+            return [
+                (
+                    one["labels"],
+                    one["receiver"],
+                    sorted((each["fingerprint"], each["status"]["state"]) for each in one["alerts"]),
+                )
+                for one in await answer.json()
+            ]
+
     async def refused(http, url, path, content):
         async with http.post(f"{url}/api/v2{path}", json=content) as answer:
             return answer.status, isinstance(json.loads(await answer.text() or "null"), str)
@@ -467,6 +480,9 @@ async def test_a_real_alertmanager_answers_the_same(tmp_path):
                     assert answer.status == 200
         for path in [f"/alerts{query}" for query in ASKED] + [f"/silences{query}" for query in SILENCES_ASKED]:
             assert await names(http, daemon.url, path) == await names(http, real.url, path), path
+        await real.logged("Received alert", len(alerts))
+        for query in ASKED:
+            assert await groups(http, daemon.url, query) == await groups(http, real.url, query), query
         for path, content in POSTED:
             ours, truth = [await refused(http, url, path, content) for url in (daemon.url, real.url)]
             assert ours == truth, (path, content)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import io
 import json
+import signal
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -480,6 +481,15 @@ async def test_it_connects_again_when_slack_says_so_and_when_it_is_cut_off(tmp_p
         await slack.push(socket, envelope(payload("ack", on_call.key, "ann")))
         assert (await on_call.daemon.logged("acknowledged"))["by"] == "slack:ann"
         assert "hung up" in (await on_call.daemon.logged("slack socket lost"))["why"]
+        over.set()
+
+
+async def test_a_stop_does_not_wait_for_slack(tmp_path):
+    async with socket_mode(tmp_path) as (slack, on_call):
+        _, over = await slack.connection()
+        await on_call.daemon.logged("slack socket open")
+        on_call.daemon.signal(signal.SIGTERM)
+        assert (await on_call.daemon.ended(), on_call.daemon.complaints) == (0, "")
         over.set()
 
 
