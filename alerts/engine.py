@@ -44,6 +44,8 @@ class Engine:
         self.proving = Proving(kept.proofs)
         self.findings.changes.proofs |= self.proving.adopt(plan.receivers, now)
         self._quiet: dict[str, Mute] = {}
+        warned = [one.id for one in kept.silences if self.judging.is_raised(own.silence_ends(one).key)]
+        self._warned: set[str] = set(warned)
 
     @property
     def plan(self) -> Plan:
@@ -55,6 +57,7 @@ class Engine:
         self.muting.adopt(plan)
         self.judging.replan(plan, now)
         self.findings.changes.proofs |= self.proving.adopt(plan.receivers, now)
+        self.judging.end_all(self.proving.about_nobody(self.judging.live(), plan), now, "its receiver is gone")
 
     @property
     def tellings(self) -> Mapping[str, Telling]:
@@ -224,12 +227,17 @@ class Engine:
                 matched.setdefault(name, []).append(alert)
         for silence in list(self.muting.silences.values()):
             held = matched.get(silence.id, [])
+            over = wall >= silence.ends_at + KEPT_AFTER
+            if not (held or over or silence.until_resolved or silence.id in self._warned):
+                continue
             if (kept := until_resolved(silence, bool(held), wall)) is not None:
                 self.silence(kept)
                 self.findings.ask_again(now)
             about = own.about_silence(silence, held if wall >= silence.warns_at else [])
-            self._raise_or_end(own.silence_ends(silence), about, "", now)
-            if wall >= silence.ends_at + KEPT_AFTER:
+            if about or silence.id in self._warned:
+                self._raise_or_end(own.silence_ends(silence), about, "", now)
+                (self._warned.add if about else self._warned.discard)(silence.id)
+            if over:
                 self.muting.forget_silence(silence.id)
                 self.findings.changes.silences[silence.id] = None
 

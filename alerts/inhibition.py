@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from alerts.finder import Finder
 from alerts.matching import Matcher, matches_all
 from alerts.vocabulary import Alert
 
@@ -48,8 +49,8 @@ class Inhibitor:
 
     def __init__(self, rules: Sequence[InhibitRule]) -> None:
         self._rules = tuple(rules)
-        self._by_source = _Finder([rule.source for rule in rules])
-        self._by_target = _Finder([rule.target for rule in rules])
+        self._by_source = Finder([rule.source for rule in rules])
+        self._by_target = Finder([rule.target for rule in rules])
         self._sources: dict[tuple[int, tuple[str, ...]], _Sources] = {}
 
     def sources(self, firing: Iterable[Alert]) -> None:
@@ -86,27 +87,3 @@ class Inhibitor:
 
     def _equal(self, number: int, labels: Mapping[str, str]) -> tuple[str, ...]:
         return tuple([labels.get(name, "") for name in self._rules[number].equal])
-
-
-class _Finder:
-    """Finds which of many conditions labels meet, asking only those that a look at one label leaves open."""
-
-    def __init__(self, conditions: Sequence[tuple[Matcher, ...]]) -> None:
-        self._conditions = conditions
-        self._by_label: dict[str, dict[str, list[int]]] = {}
-        self._rest: list[int] = []
-        for number, matchers in enumerate(conditions):
-            plain = next((one for one in matchers if one.operator == "="), None)
-            if plain is None:
-                self._rest.append(number)
-            else:
-                self._by_label.setdefault(plain.name, {}).setdefault(plain.text, []).append(number)
-
-    def matching(self, labels: Mapping[str, str]) -> Iterator[int]:
-        """The numbers of those met."""
-        found = list(self._rest)
-        for name, texts in self._by_label.items():
-            found += texts.get(labels.get(name, ""), ())
-        for number in sorted(found):
-            if matches_all(self._conditions[number], labels):
-                yield number

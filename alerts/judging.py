@@ -45,6 +45,7 @@ class Judging:
         self._asked_of: dict[str, tuple[str, ...]] = {}
         self._standings: dict[str, Standing] = {}
         self._judged: dict[str, float] = {}
+        self._symptoms: set[str] = set()
         self._answered: dict[str, float] = {}
         self._injected: set[ThresholdKey] = set()
         self._flapping = FlappingAlerts()
@@ -62,9 +63,9 @@ class Judging:
         self._adopt(plan, now)
         configured = self._injected | {threshold.key for group in plan.thresholds.values() for threshold in group}
         for key in [key for key in self._live if key[0] and key not in configured]:
-            for alert in list(self._live[key].values()):
+            for alert in self._live[key].values():
                 alert.sentence = "no longer watched: its threshold was taken out of the configuration"
-                self.end(alert, now, "its threshold is gone")
+            self.end_all(self._live[key].values(), now, "its threshold is gone")
 
     def _adopt(self, plan: Plan, now: float) -> None:
         causes = {key for keys in plan.ancestors.values() for key in keys}
@@ -161,7 +162,8 @@ class Judging:
                 return
             alert = self._open(threshold, labels)
         self._judged[alert.fingerprint] = result.at
-        self.dirty = self.dirty or bool(alert.withheld)
+        # Its next answer may decide what a symptom is of; nothing else that keeps an alert quiet depends on answers.
+        self.dirty = self.dirty or alert.fingerprint in self._symptoms
         if taken.event in ("resolved", "dropped"):
             if result.outcome is Outcome.OK and result.sentence:
                 alert.annotations = {**alert.annotations, "ended": result.sentence}
@@ -229,6 +231,11 @@ class Judging:
             self._injected.discard(alert.threshold_key)
         self.note(alert, "dropped" if was_pending else "resolved", why)
 
+    def end_all(self, alerts: Iterable[Alert], now: float, why: str) -> None:
+        """These are over."""
+        for alert in list(alerts):
+            self.end(alert, now, why)
+
     def note(self, alert: Alert, event: Event, why: str) -> None:
         """An alert has changed: it is to be kept, logged, and perhaps told."""
         self.dirty = True
@@ -258,6 +265,14 @@ class Judging:
 
     def withheld(self, alert: Alert, alarmed: set[str], now: float) -> Withheld:
         """Whether an alert is a symptom of something it depends on, or is known from before a restart only."""
+        held = self._withheld(alert, alarmed, now)
+        if held.why:
+            self._symptoms.add(alert.fingerprint)
+        else:
+            self._symptoms.discard(alert.fingerprint)
+        return held
+
+    def _withheld(self, alert: Alert, alarmed: set[str], now: float) -> Withheld:
         if alert.source:
             return TELL
         if alert.fingerprint not in self._judged:
@@ -278,6 +293,7 @@ class Judging:
         """An alert that ended, and everybody knows it."""
         del self.alerts[mark]
         self._judged.pop(mark, None)
+        self._symptoms.discard(mark)
         self.changed[mark] = None
 
 

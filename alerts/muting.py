@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from alerts.finder import Finder
 from alerts.inhibition import Inhibitor
 from alerts.intervals import muted as outside_intervals
 from alerts.intervals import next_change as intervals_change
@@ -33,12 +34,14 @@ class Muting:
     """What keeps alerts quiet at one moment. `wall` is Unix seconds by the wall clock: people and calendars go by it.
 
     `next_at` says when something of it begins or ends by itself. What the calendar says is asked once for each stretch
-    of time in which it stays the same, and what a silence matches once for each alert.
+    of time in which it stays the same, and what a silence matches once for each alert: with thousands of both, asking
+    anew at each decision would hold the loop up for seconds.
     """
 
     def __init__(self, plan: Plan, silences: Mapping[str, Silence]) -> None:
         self.silences = dict(silences)
-        self._matched: dict[str, tuple[str, ...]] = {}
+        self._matched: dict[str, tuple[Mapping[str, str], tuple[str, ...]]] = {}
+        self._lasting: tuple[tuple[str, ...], Finder] | None = None
         self._wall = 0.0
         self._now: set[str] = set()
         self.adopt(plan)
@@ -53,8 +56,14 @@ class Muting:
 
     def change(self, silence: Silence) -> None:
         """A silence is new, or another than before."""
+        old = self.silences.get(silence.id)
         self.silences[silence.id] = silence
-        self._matched.clear()
+        self._lasting = None
+        if old is not None and old.matchers == silence.matchers and old.ends_at > self._wall:
+            return
+        for mark, (labels, names) in self._matched.items():
+            others = tuple(name for name in names if name != silence.id)
+            self._matched[mark] = labels, (*others, silence.id) if silence.matches(labels) else others
 
     def forget(self, fingerprint: str) -> None:
         """An alert is no more."""
@@ -63,7 +72,7 @@ class Muting:
     def forget_silence(self, name: str) -> None:
         """A silence ended so long ago that nobody asks for it any more."""
         del self.silences[name]
-        self._matched.clear()
+        self._lasting = None
 
     def look(self, firing: Iterable[Alert], wall: float) -> None:
         """Begin a round: which alerts fire, and what time it is."""
@@ -115,13 +124,16 @@ class Muting:
         """The active silences that match an alert."""
         if not self._now:
             return ()
-        matched = self._matched.get(alert.fingerprint)
-        if matched is None:
-            # Ended silences stay listed for days: they are not worth matching.
-            lasting = [one for one in self.silences.values() if one.ends_at > self._wall]
-            matched = tuple(one.id for one in lasting if one.matches(alert.labels))
-            self._matched[alert.fingerprint] = matched
-        return tuple(name for name in matched if name in self._now)
+        found = self._matched.get(alert.fingerprint)
+        if found is None:
+            if self._lasting is None:
+                # Ended silences stay listed for days: they are not worth matching.
+                lasting = [one for one in self.silences.values() if one.ends_at > self._wall]
+                self._lasting = tuple(one.id for one in lasting), Finder([one.matchers for one in lasting])
+            names, finder = self._lasting
+            found = alert.labels, tuple(names[number] for number in finder.matching(alert.labels))
+            self._matched[alert.fingerprint] = found
+        return tuple([name for name in found[1] if name in self._now])
 
     def inhibited_by(self, alert: Alert) -> str:
         """The fingerprint of the alert that inhibits this one; empty when none does."""

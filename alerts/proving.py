@@ -11,7 +11,7 @@ from alerts.judging import Judging
 from alerts.outbox import Proof
 from alerts.plan import Plan
 from alerts.routing import Receiver
-from alerts.vocabulary import Severity, Threshold
+from alerts.vocabulary import Alert, Severity, Threshold
 from checks.units import show_duration
 
 WORTH_KEEPING = 3600.0
@@ -70,6 +70,19 @@ class Proving:
         """When the next way will have gone unproven for too long."""
         times = [(one.delivered_at or one.known_since) + (within or 0.0) for one in self.proofs.values()]
         return min((at for at in times if at > now), default=None) if within is not None else None
+
+    def about_nobody(self, alerts: Iterable[Alert], plan: Plan) -> list[Alert]:
+        """Our own complaints about receivers, or ways to reach them, that are not configured any more."""
+        ours = [one for one in alerts if one.labels.get("system") == own.SYSTEM and "receiver" in one.labels]
+        return [
+            one
+            for one in ours
+            if one.labels["receiver"] not in plan.receivers
+            or (
+                "integration" in one.labels
+                and key_of(one.labels["receiver"], one.labels["integration"]) not in self.proofs
+            )
+        ]
 
     def unproven(self, key: str, within: float | None, now: float) -> str:
         """What to say of a way that nothing went through for `within` seconds (None: nobody asks); empty if well."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Container, Iterable
+from typing import Any
 
 from alerts import message
 from alerts.audience import Audience, group_key
@@ -15,6 +16,10 @@ from alerts.routing import Route
 from alerts.storm import is_digest
 from alerts.telling import Due, Pace, Scene, Telling, due
 from alerts.vocabulary import Alert, Phase, dedup_key
+from alerts.wording import clock_time
+
+MOST_WAYS = 1_000
+"""Notifiers whose destinations are remembered; reloads leave old ones behind."""
 
 
 class Speaker:
@@ -26,6 +31,7 @@ class Speaker:
             telling.last_sent = min(telling.last_sent, now)  # a clock that was set back must silence nobody
         self.failing: set[str] = set()
         """Checks that have an alert of their own, for the messages to name."""
+        self._ways: dict[int, tuple[Notifier, dict[str, Any], str]] = {}
         self._judging = judging
         self._findings = findings
 
@@ -47,8 +53,8 @@ class Speaker:
         return sorted({mark for one in self.tellings.values() if one.dedup_key == key for mark in one.told})
 
     def _telling(self, audience: Audience, notifier: Notifier) -> Telling:
-        destination = message.destination(notifier)
-        key = f"{audience.key}#{message.digest(destination)}"
+        destination, digest = self._way(notifier)
+        key = f"{audience.key}#{digest}"
         found = self.tellings.get(key)
         if found is not None:
             return found
@@ -62,6 +68,16 @@ class Speaker:
             destination=destination,
             send_resolved=notifier.send_resolved,
         )
+
+    def _way(self, notifier: Notifier) -> tuple[dict[str, Any], str]:
+        """A notifier's destination and its digest, worked out once: thousands of groups share it."""
+        known = self._ways.get(id(notifier))
+        if known is None or known[0] is not notifier:
+            if len(self._ways) >= MOST_WAYS:
+                self._ways.clear()
+            destination = message.destination(notifier)
+            known = self._ways[id(notifier)] = notifier, destination, message.digest(destination)
+        return known[1], known[2]
 
     def _speak(self, telling: Telling, audience: Audience, notifier: Notifier, now: float) -> None:
         pace, scene = pace_of(audience.route, notifier), scene_of(audience, notifier, telling)
@@ -101,8 +117,7 @@ class Speaker:
             said = [why for mark, why in telling.muted.items() if mark in audience.open]
             return f"kept quiet until now: {said[0]}" if said else ""
         if reason == "acknowledged":
-            names = {alert.acked_by for alert in audience.open.values() if alert.acked_by}
-            return f"{', '.join(sorted(names))} has it"
+            return ", ".join(sorted({_has_it(alert) for alert in audience.open.values() if alert.acked_by}))
         if reason == "flapping":
             said = [alert.flapping for alert in audience.open.values() if alert.flapping]
             return f"it comes and goes: {said[0]}; the next change is told when it has settled" if said else ""
@@ -157,6 +172,11 @@ class Speaker:
             why = f"{parcel.note.receiver} can't be reached: {parcel.last_error}"
             self._post(telling, alerts, parcel.note.reason, why, why, notifier.most_alerts, now)
         self._judging.dirty = True
+
+
+def _has_it(alert: Alert) -> str:
+    until = f" until {clock_time(alert.acked_until)}" if alert.acked_until else ""
+    return f"{alert.acked_by} has it{until}"
 
 
 def pace_of(route: Route, notifier: Notifier) -> Pace:

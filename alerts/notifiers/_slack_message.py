@@ -74,7 +74,7 @@ def follow_up(note: Notification, headline: str) -> str:
         "reminder": "Still firing",
         "resolved": "Resolved",
         "escalated": "Escalated",
-        "acknowledged": f"Acknowledged by {escaped(acknowledged_by(note))}".removesuffix(" by "),
+        "acknowledged": "Acknowledged",
         "unmuted": "No longer quiet, and it still fires",
         "flapping": "Flapping",
         "storm": "Storm",

@@ -223,7 +223,7 @@ async def test_slack_words_every_state(inbox, http):
     threads = [one.body for one in post.thread]
     assert [body.get("reply_broadcast", False) for body in threads] == [True, False, False]
     assert threads[0]["text"].startswith("Escalated (nobody acknowledged it within 15m): [P0, escalated] DatabaseDown")
-    assert threads[1]["text"].startswith("Acknowledged by anna (anna has it until 13:00): [P0, acknowledged by anna]")
+    assert threads[1]["text"].startswith("Acknowledged (anna has it until 13:00): [P0, acknowledged by anna]")
     assert threads[2]["text"].startswith("Resolved: [RESOLVED]")
     updates = [one.body for one in inbox.sent_to("/api/chat.update")]
     assert [body["attachments"][0]["color"] for body in updates] == ["#c8102e", "#7950f2", "#2f9e44"]
