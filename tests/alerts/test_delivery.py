@@ -283,3 +283,22 @@ async def test_all_that_waits_behind_what_is_refused_falls_over_too(desk):
     assert {parcel.id for parcel in desk.fallen} == {first.id, end.id, again.id, other.id}
     assert len(desk.fallen) == 4
     assert desk.changes.parcels[again.id].fell_over
+
+
+@pytest.mark.parametrize(("attempts", "seconds"), [(1, 1.0), (2, 2.0), (4, 8.0), (6, 32.0), (7, 60.0), (500, 60.0)])
+def test_back_off_doubles_from_a_second_to_a_minute_less_up_to_half(attempts, seconds):
+    assert back_off(attempts, None, 1.0) == seconds
+    assert back_off(attempts, None, 0.0) == seconds / 2
+
+
+def test_three_seconds_worth_go_at_once_then_evenly():
+    pacer = Pacer(60)
+    assert [pacer.wait(0.0) for _ in range(4)] == [0.0, 0.0, 0.0, 1.0]
+    assert (pacer.wait(0.75), pacer.wait(1.0), pacer.wait(1.0)) == (0.25, 0.0, 1.0)
+    assert [pacer.wait(1_000.0) for _ in range(4)] == [0.0, 0.0, 0.0, 1.0]
+
+
+def test_a_slow_destination_takes_one_at_once():
+    pacer = Pacer(6)
+    assert (pacer.wait(0.0), pacer.wait(0.0), pacer.wait(5.0)) == (0.0, pytest.approx(10.0), pytest.approx(5.0))
+    assert pacer.wait(4.0) == pytest.approx(5.0), "a clock set back takes nothing away"

@@ -36,7 +36,7 @@ def test_who_knows_who_is_reminded_when_and_who_hears_next():
     assert (first.by, first.last_sent, first.muted, first.why) == (
         "webhook", START + 10, "", "nothing new since the last message",
     )  # fmt: skip
-    assert (last.by, last.why) == ("", "step 2 of the escalation, unless somebody acknowledges it")
+    assert (last.by, last.last_sent, last.why) == ("", 0.0, "step 2 of the escalation, unless somebody acknowledges it")
     line.at(910)
     assert ways(line)[2:] == [("boss", False, "escalated", 1810), ("lead", True, "reminder", 910 + 3600)]
     assert outlook(line.engine, "another", line.now) == []

@@ -101,10 +101,13 @@ def test_impact_names_what_can_not_succeed_and_what_already_fails():
 
 
 def test_several_messages_are_one_with_what_fires_first():
-    made = merged([resolved(), note(fires("A"), fires("B", Severity.CRITICAL)), note(fires("C"), left_out=7)], 2)
+    made = merged(
+        [resolved(), note(fires("A"), fires("B", Severity.CRITICAL)), note(fires("C"), left_out=7, dedup_key="x")], 2
+    )
     assert (made.status, made.reason) == ("firing", "storm")
     assert made.why == "3 messages waited for this receiver and come as one"
     assert (names(made), made.left_out) == (["B", "A"], 2 + 7)
+    assert made.dedup_key == resolved().dedup_key != note(dedup_key="x").dedup_key
     assert dict(made.tally) == {"DatabaseDown": 1, "A": 1, "B": 1, "C": 1}
 
 

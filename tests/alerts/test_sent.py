@@ -118,3 +118,57 @@ def test_a_reload_and_a_restart_end_none_of_them():
     assert line.heard() == ["0 team first: Down"]
     line.at(400)
     assert line.heard() == ["400 team resolved: Down"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "check", "target"),
+    [
+        ({"instance": "a:1", "job": "db", "alertname": "Down"}, "a:1", "a:1"),
+        ({"job": "db", "alertname": "Down"}, "db", ""),
+        ({"alertname": "Down"}, "Down", ""),
+        ({"x": "y"}, "", ""),
+    ],
+)
+def test_it_is_about_what_its_labels_name(labels, check, target):
+    alert = sent.SentAlert(labels).alert(100.0, 200.0, told=False)
+    assert (alert.check, alert.target, alert.ends_at, alert.told) == (check, target, 200.0, False)
+
+
+def test_it_fires_since_its_sender_saw_it_and_never_since_tomorrow():
+    since = [sent.SentAlert({"a": "b"}, {}, starts).alert(100.0, 0.0, told=True).since for starts in (40.0, 0.0, 150.0)]
+    assert since == [40.0, 100.0, 100.0]
+
+
+def test_its_sentence_is_the_summary_or_else_the_description():
+    said = [
+        sent.SentAlert({"a": "b"}, annotations).alert(100.0, 0.0, told=False).sentence
+        for annotations in ({"summary": "s", "description": "d"}, {"description": "d"}, {})
+    ]
+    assert said == ["s", "d", ""]
+
+
+def test_what_is_just_within_the_limits_is_taken():
+    labels = {f"l{number}": "x" for number in range(sent.MOST_LABELS - 1)} | {"größe": "x" * sent.LONGEST_LABEL}
+    moment = "2026-11-22T21:42:12Z"
+    [alert] = sent.read(
+        [{"labels": labels, "startsAt": moment, "endsAt": moment, "generatorURL": "h" * 3_000}], behind=10
+    )
+    assert dict(alert.labels) == labels
+    assert (alert.starts_at, alert.ends_at) == (1795383722.0, 1795383722.0)
+    assert len(alert.generator_url) == 2_000
+
+
+def test_a_time_before_1970_is_none():
+    [alert] = sent.read(one(startsAt="1969-12-31T23:59:59Z"), behind=0)
+    assert alert.starts_at == 0.0
+
+
+def test_what_no_utf_8_can_hold_is_replaced():
+    [alert] = sent.read(one(annotations={"a": "\ud800 ü"}), behind=0)
+    assert alert.annotations["a"] == "? ü"
+
+
+@pytest.mark.parametrize("name", ["", "a\nb"])
+def test_a_label_name_that_nobody_could_read_is_refused(name):
+    with pytest.raises(ValueError, match="is not a label's name"):
+        sent.read([{"labels": {name: "x"}}], behind=0)

@@ -194,6 +194,8 @@ class _Finder(ast.NodeVisitor):
             self._plant(node, repr(node.value + 1))
 
     def visit_If(self, node: ast.If) -> None:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return
         self._negate(node.test)
         self.generic_visit(node)
 
