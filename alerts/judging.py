@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -10,7 +9,8 @@ from alerts.dependencies import TELL, Standing, Withheld, withheld
 from alerts.flapping import FlappingAlerts
 from alerts.lifecycle import Event, Life, step
 from alerts.plan import Plan
-from alerts.thresholds import Judgement, Windows, judge
+from alerts.self_checks import SYSTEM
+from alerts.thresholds import Judgement, Windows, eased, judge
 from alerts.vocabulary import Alert, Phase, Threshold, ThresholdKey, fingerprint
 from checks.base import Labels, Outcome, Result
 from checks.units import show, show_duration
@@ -52,6 +52,8 @@ class Judging:
         for alert in self.alerts.values():
             if alert.phase is not Phase.INACTIVE:
                 self._live.setdefault(alert.threshold_key, {})[alert.measured] = alert
+            if alert.labels.get("system") == SYSTEM and "test" not in alert.labels:
+                self._injected.add(alert.threshold_key)  # whoever complained will say when it is over
             if alert.source:
                 # Its sender could not repeat it while we were away.
                 alert.ends_at = max(alert.ends_at, now + plan.resolve_timeout)
@@ -82,7 +84,7 @@ class Judging:
                 unchanged = before[1].get(key) == asked
                 self._windows[key] = before[0][key] if unchanged else windows
                 self._asked_of[key] = asked
-        answered, waiting = self._answered, _asking_for_silence(plan)
+        answered, waiting = self._answered, plan.asking_for_silence
         self._answered = {key: answered.get(key, now) for key in waiting}
         self.dirty = True
 
@@ -137,7 +139,7 @@ class Judging:
             seen.add(labels)
             alert = live.get(labels)
             if alert is not None and alert.phase is Phase.FIRING and easings:
-                judgement = _eased(judgement, easings.get(labels))
+                judgement = eased(judgement, easings.get(labels))
             self._step(threshold, labels, judgement, alert, result, now)
         if result.outcome is Outcome.OK:
             for labels in [labels for labels in live if labels not in seen]:
@@ -266,10 +268,7 @@ class Judging:
     def withheld(self, alert: Alert, alarmed: set[str], now: float) -> Withheld:
         """Whether an alert is a symptom of something it depends on, or is known from before a restart only."""
         held = self._withheld(alert, alarmed, now)
-        if held.why:
-            self._symptoms.add(alert.fingerprint)
-        else:
-            self._symptoms.discard(alert.fingerprint)
+        (self._symptoms.add if held.why else self._symptoms.discard)(alert.fingerprint)
         return held
 
     def _withheld(self, alert: Alert, alarmed: set[str], now: float) -> Withheld:
@@ -295,21 +294,6 @@ class Judging:
         self._judged.pop(mark, None)
         self._symptoms.discard(mark)
         self.changed[mark] = None
-
-
-def _asking_for_silence(plan: Plan) -> set[str]:
-    return {
-        key
-        for key, thresholds in plan.thresholds.items()
-        if any(re.search(r"\bstale\b", threshold.when.text) for threshold in thresholds)
-    }
-
-
-def _eased(judgement: Judgement, easing: Judgement | None) -> Judgement:
-    """While it fires, only `resolve_when` ends it."""
-    if easing is None or easing.breached is None:
-        return judgement._replace(breached=None)
-    return judgement._replace(breached=not easing.breached)
 
 
 def _braces(labels: Labels) -> str:

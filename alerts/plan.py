@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -51,3 +52,12 @@ class Plan:
     """Seconds after which a receiver that accepted nothing is reported; None: never."""
     answerable: frozenset[str] = frozenset()
     """Kinds of notifiers whose messages may hold buttons, as somebody listens for them."""
+
+    @property
+    def asking_for_silence(self) -> set[str]:
+        """The checks that have a threshold on being silent."""
+        return {
+            key
+            for key, thresholds in self.thresholds.items()
+            if any(re.search(r"\bstale\b", threshold.when.text) for threshold in thresholds)
+        }

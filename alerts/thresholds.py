@@ -201,3 +201,10 @@ def _names(labels: Labels) -> tuple[str, ...]:
 def _parts(labels: Labels, shapes: Iterable[tuple[str, ...]]) -> Iterator[Labels]:
     """The label set cut to each of the shapes."""
     return (tuple(pair for pair in labels if pair[0] in shape) for shape in shapes)
+
+
+def eased(judgement: Judgement, easing: Judgement | None) -> Judgement:
+    """While it fires, only `resolve_when` ends it."""
+    if easing is None or easing.breached is None:
+        return judgement._replace(breached=None)
+    return judgement._replace(breached=not easing.breached)

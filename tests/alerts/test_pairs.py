@@ -1,5 +1,7 @@
 """What telling's features do to each other, in pairs, as timelines: nobody twice, nobody never, nothing muted."""
 
+from dataclasses import replace
+
 import pytest
 
 from alerts.escalation import EscalationStep
@@ -9,6 +11,7 @@ from alerts.notifiers.webhook import Webhook
 from alerts.plan import StormLimit
 from alerts.routing import Receiver, Route, parse_matcher
 from alerts.vocabulary import Severity
+from checks.base import Outcome, Reason, Result
 from tests.timeline import START, Timeline, plan, receiver, threshold
 
 PEOPLE = [receiver("team"), receiver("lead"), receiver("boss")]
@@ -171,3 +174,58 @@ def test_what_is_foretold_of_a_ladder_is_what_happens():
     line.heard()
     line.at(4000)
     assert [parcel.created for parcel in line.told] == [foretold] == [START + 900]
+
+
+def test_an_alert_that_is_muted_moves_nobody_when_it_is_asked_again():
+    """Ten thousand silenced alerts are probed hundreds of times a second: each decision would look at all of them."""
+    line = Timeline(plan(threshold("shop/a"), threshold("shop/web"), depends_on={"shop/web": ["shop/db"]}))
+    line.silence('check="a"', until=6000)
+    line.fail("shop/a", "shop/db", "shop/web")
+    line.engine.judging.observe("shop/a", Result(Outcome.FAILED, line.now, 0.0, Reason.CONNECT_REFUSED, ""), line.now)
+    assert not line.engine.stirred
+
+
+def test_each_of_many_silences_is_found_whenever_it_came_and_however_it_was_edited():
+    line = Timeline(plan(threshold("shop/a")))
+    line.silence('check="other"', until=6000)
+    line.fail("shop/a")
+    [held] = line.engine.judging.live()
+    made = line.silence('check="a"', until=600)
+    assert line.engine.muting.silenced_by(held) == (made.id,)
+    elsewhere = replace(made, matchers=(parse_matcher("check=b"),))
+    line.engine.silence(elsewhere)
+    assert line.engine.muting.silenced_by(held) == ()
+    line.engine.silence(made)
+    line.engine.silence(replace(made, ends_at=made.ends_at + 60))
+    assert line.engine.muting.silenced_by(held) == (made.id,)
+    line.at(660)
+    assert line.engine.muting.silenced_by(held) == ()
+    line.engine.silence(replace(made, ends_at=START + 900))
+    line.decide()
+    assert line.engine.muting.silenced_by(held) == (made.id,)
+
+
+def test_a_warning_of_a_silences_end_is_told_once_though_we_are_restarted():
+    line = Timeline(plan(threshold("shop/a")))
+    silence = line.silence('check="a"', until=7200)
+    line.fail("shop/a")
+    line.at(6400).restart()
+    line.fail("shop/a")
+    line.at(6500)
+    assert line.heard() == ["6300 team first: RunwatchSilenceEnds"]
+    line.engine.silence(replace(silence, ends_at=START + 20000))
+    line.at(6600)
+    assert line.heard() == ["6500 team resolved: RunwatchSilenceEnds"]
+
+
+def test_a_complaint_about_a_receiver_ends_with_the_receiver():
+    """A receiver whose token is revoked is taken out of the configuration: nobody would ever say that it is over."""
+    people = [receiver("team"), receiver("boss")]
+    line = Timeline(plan(threshold("shop/a"), receivers=people))
+    line.fail("shop/a")
+    line.engine.attempted(line.told[0], "dead", "token revoked", line.now)
+    line.at(1)
+    assert line.heard() == ["0 team first: ADown", "0 boss first: RunwatchReceiverRefuses"]
+    line.engine.replan(plan(threshold("shop/a"), route=Route("boss"), receivers=people[1:]), line.now)
+    line.at(10)
+    assert "1 boss resolved: RunwatchReceiverRefuses" in line.heard()
