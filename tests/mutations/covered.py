@@ -53,4 +53,62 @@ class Equal(NamedTuple):
     why: str
 
 
-EQUAL: tuple[Equal, ...] = ()
+EQUAL: tuple[Equal, ...] = (
+    Equal(
+        "alerts/storm.py",
+        "digested.setdefault(telling.receiver, set()).update(telling.told, telling.muted)",
+        "telling.told, telling.muted",
+        "telling.muted, telling.told",
+        "a set takes both in either order",
+    ),
+    Equal(
+        "alerts/pacing.py",
+        "return min(2.0 ** min(attempts - 1, 10), LONGEST_BACK_OFF) * (0.5 + 0.5 * chance)",
+        "10",
+        "11",
+        "either power is beyond the longest back-off; it only keeps the number small",
+    ),
+    Equal("alerts/inhibition.py", "return", "return", "pass", "without rules no alert is a source: spares the look"),
+    Equal(
+        "alerts/sent.py",
+        "return max(0.0, at.timestamp()) if at.year > 1 else 0.0",
+        "at.year > 1",
+        "(at.year >= 1)",
+        "a time before 1970 comes to none by the other branch too",
+    ),
+    Equal(
+        "alerts/sent.py",
+        "return max(0.0, at.timestamp()) if at.year > 1 else 0.0",
+        "1",
+        "2",
+        "a time before 1970 comes to none by the other branch too",
+    ),
+    Equal(
+        "alerts/muting.py",
+        'begins, ends, why = self._stretches.get(key, (0.0, 0.0, ""))',
+        "0.0",
+        "1.0",
+        "no wall clock stands in the first second of 1970",
+    ),
+    Equal(
+        "alerts/muting.py",
+        "if not begins <= self._wall < ends:",
+        "begins <= self._wall < ends",
+        "(begins < self._wall < ends)",
+        "at the very moment it was asked the calendar says the same again",
+    ),
+    Equal(
+        "alerts/dependencies.py",
+        "until = 0.0",
+        "0.0",
+        "1.0",
+        "no clock stands in the first second of 1970",
+    ),
+    Equal(
+        "alerts/ladders.py",
+        "rank = min((alert.severity.rank for alert in waiting), default=0)",
+        "0",
+        "1",
+        "a ladder on which nobody waits is paused, and begins anew whatever its rank was",
+    ),
+)
