@@ -1,6 +1,9 @@
 """Where alerts are put: one place heard is enough, nobody is said why, and what is over leaves nothing behind."""
 
-from alerts.audience import Gathering
+import pytest
+
+from alerts.audience import Gathering, sooner
+from alerts.escalation import EscalationStep
 from alerts.intervals import TimeInterval, TimeRange
 from alerts.muting import Muting
 from alerts.notifiers.pagerduty import PagerDuty
@@ -84,3 +87,26 @@ def test_a_group_is_told_when_its_first_alert_has_waited():
     line.at(20).fail("shop/b")
     line.at(100)
     assert line.heard() == ["30 team first: ADown+BDown"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ({"group_wait": 5.0}, {"group_wait": 9.0}, {"group_wait": 5.0}),
+        ({"group_interval": 5.0}, {"group_interval": 9.0}, {"group_interval": 5.0}),
+        ({"repeat_interval": 5.0}, {"repeat_interval": 9.0}, {"repeat_interval": 5.0}),
+        ({"escalation": (EscalationStep("a", 60),)}, {}, {"escalation": (EscalationStep("a", 60),)}),
+        (
+            {"escalation": (EscalationStep("a", 60),)},
+            {"escalation": (EscalationStep("b", 50),)},
+            {"escalation": (EscalationStep("b", 50),)},
+        ),
+        ({"max_reminders": 2}, {"max_reminders": 3}, {"max_reminders": 3}),
+        ({"max_reminders": 2}, {}, {"max_reminders": None}),
+        ({"max_reminders": 0}, {"max_reminders": 0}, {"max_reminders": 0}),
+        ({"max_reminders": 0}, {"max_reminders": 1}, {"max_reminders": 1}),
+    ],
+)
+def test_a_group_of_two_routes_goes_by_the_sooner(one, other, both):
+    for pair in ((one, other), (other, one)):
+        assert sooner(*[Route("team", **fields) for fields in pair]) == Route("team", **both)

@@ -216,3 +216,11 @@ def test_any_text_is_read_or_refused_with_a_sentence(text: str) -> None:
         assert str(why) and "Traceback" not in str(why)
     else:
         assert all(one.name for one in found)
+
+
+def test_an_escape_stands_for_every_character_there_is_and_no_other() -> None:
+    for text, character in ((r"\U0010ffff", "\U0010ffff"), (r"\ue000", "\ue000"), (r"\ud7ff", "\ud7ff")):
+        assert parse_matcher(f'"a"="{text}"').text == character
+    for text in (r"\U00110000", r"\ud800", r"\udfff", r"\400"):
+        with pytest.raises(ValueError, match="backslash"):
+            parse_matcher(f'"a"="{text}"')

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.thresholds import Judgement, Windows, judge, parse
-from alerts.windows import MOST_SAMPLES, MOST_SERIES
+from alerts.windows import MOST_SAMPLES, MOST_SERIES, percentile
 from checks.base import Labels, Measurement, Outcome, Result
 
 KNOWN = {
@@ -232,3 +232,18 @@ def test_the_clock_may_stand_still_or_step_back() -> None:
     )
     [(_, judgement)] = judge(parse("rate(a, 10m) > 1", KNOWN), Result(Outcome.OK, 100.0, 0.1), windows, 100.0)
     assert judgement.breached is None
+
+
+@pytest.mark.parametrize(
+    ("ordered", "part", "value"),
+    [
+        ([1, 2, 4], 0.25, 1.5),
+        ([1, 2, 4], 0.5, 2),
+        ([1, 2, 4], 0.75, 3),
+        ([1, 2, 4], 1.0, 4),
+        ([7], 0.5, 7),
+        ([1, 9], 0, 1),
+    ],
+)
+def test_a_percentile_lies_between_its_neighbours(ordered: list[float], part: float, value: float) -> None:
+    assert percentile(ordered, part) == value
