@@ -43,7 +43,7 @@ async def _measured(folder: Path) -> list[Figure]:
         left = await _silences(ours)
         figures += [
             at_most(f"runwatch: paged again, of {before:,}", after, "pages", 0),
-            at_least(f"runwatch: silences left, of {SILENCES}", left, "", SILENCES),
+            at_least(f"runwatch: silences left, of {SILENCES}", left, "silences", SILENCES),
         ]
         if not ALERTMANAGER:
             return [*figures, told("Alertmanager", "not installed here")]
@@ -53,7 +53,7 @@ async def _measured(folder: Path) -> list[Figure]:
         left = await _silences(theirs)
         figures += [
             told(f"Alertmanager: paged again, of {before:,}", f"{after:,} pages"),
-            told(f"Alertmanager: silences left, of {SILENCES}", str(left)),
+            told(f"Alertmanager: silences left, of {SILENCES}", f"{left} silences"),
         ]
     return figures
 
