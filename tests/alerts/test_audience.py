@@ -2,7 +2,7 @@
 
 import pytest
 
-from alerts.audience import Gathering, sooner
+from alerts.audience import Audience, Gathering, sooner
 from alerts.escalation import EscalationStep
 from alerts.intervals import TimeInterval, TimeRange
 from alerts.muting import Muting
@@ -77,6 +77,11 @@ def test_what_is_over_leaves_nothing_behind():
     line.at(7200)
     line.decide()
     assert not [one for one in memory if mark in repr(vars(one))]
+
+
+def test_a_group_is_ready_when_its_first_alert_has_waited():
+    alerts = {name: alert(name, fired_at=fired_at) for name, fired_at in (("a", 120.0), ("b", 100.0), ("c", 110.0))}
+    assert Audience(receiver("team"), Route("team", group_wait=30.0), "k", {}, open=alerts).ready_at == 130.0
 
 
 def test_a_group_is_told_when_its_first_alert_has_waited():
