@@ -84,6 +84,27 @@ EQUAL: tuple[Equal, ...] = (
         "a time before 1970 comes to none by the other branch too",
     ),
     Equal(
+        "alerts/intervals.py",
+        "begins = last + first + 1 if first < 0 else first",
+        "first < 0",
+        "(first <= 0)",
+        "the configuration refuses a day 0 of the month",
+    ),
+    Equal(
+        "alerts/intervals.py",
+        "ends = last + end + 1 if end < 0 else end",
+        "end < 0",
+        "(end <= 0)",
+        "the configuration refuses a day 0 of the month",
+    ),
+    Equal(
+        "alerts/intervals.py",
+        "if merged and first <= merged[-1][1]:",
+        "first <= merged[-1][1]",
+        "(first < merged[-1][1])",
+        "two spans that touch cover the same minutes as one",
+    ),
+    Equal(
         "alerts/muting.py",
         'begins, ends, why = self._stretches.get(key, (0.0, 0.0, ""))',
         "0.0",
