@@ -17,6 +17,7 @@ State = Literal["pending", "active", "expired"]
 
 MOST_MATCHERS = 100
 LONGEST_TEXT = 8_000
+LATEST = 253_370_764_800.0
 KEPT_AFTER = 5 * 86_400.0
 """Seconds for which an ended silence is still shown, as in Alertmanager."""
 WARN_BEFORE = 900.0
@@ -78,6 +79,8 @@ def new(
         raise ValueError("every matcher matches the empty text: this would silence everything; name one label's value")
     if not ends_at:
         raise ValueError("a silence needs an end: one that is forgotten hides the next outage")
+    if not ends_at < LATEST:
+        raise ValueError("a silence must end before the year 9999")
     if ends_at <= now:
         raise ValueError(f"the silence's end is {show_duration(now - ends_at)} in the past")
     if ends_at <= starts_at:

@@ -12,6 +12,8 @@ from checks.units import show_duration
 
 CUT = " … (cut)"
 LONGEST_NAME = 500
+LATEST = 253_402_300_799.0
+"""The last second of the year 9999: no calendar goes further."""
 LONGEST_LINE = 4_000
 
 
@@ -136,13 +138,14 @@ def evidence(alert: Alert, most: int) -> str:
 
 def clock_time(at: float) -> str:
     """A time as people write it, in UTC."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at)) if at else "never"
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(min(at, LATEST))) if at else "never"
 
 
 def rfc3339(at: float) -> str:
     """A time as machines write it, in UTC with milliseconds; Alertmanager's zero for never."""
     if not at:
         return "0001-01-01T00:00:00Z"
+    at = min(at, LATEST)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}Z"
 
 

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, PlainSerializer, ValidationInfo, WithJsonS
 SECONDS = {
     "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0,
 }  # fmt: skip
+LONGEST_DURATION = 10_000 * SECONDS["y"]
 BYTES = {
     "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
@@ -23,7 +24,7 @@ _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 def parse_duration(text: object) -> float:
     """Seconds in `500ms`, `30s`, `1h30m` or `0`; ValueError with a sentence otherwise."""
     if isinstance(text, bool) or not isinstance(text, str | int | float):
-        raise ValueError(f"a duration such as 30s or 5m is wanted, not {text!r}")
+        raise ValueError(f"a duration such as 30s or 5m is wanted, not {str(text)[:200]!r}")
     word = str(text).strip()
     if word in ("0", "0.0"):
         return 0.0
@@ -31,8 +32,11 @@ def parse_duration(text: object) -> float:
         raise ValueError(f"a duration needs its unit: {word}s for seconds, {word}m for minutes")
     parts = _DURATION.findall(word)
     if not parts or "".join(number + unit for number, unit in parts) != word:
-        raise ValueError(f"{word!r} is not a duration; write 500ms, 30s, 5m, 1h or 7d")
-    return sum(float(number) * SECONDS[unit] for number, unit in parts)
+        raise ValueError(f"{word[:200]!r} is not a duration; write 500ms, 30s, 5m, 1h or 7d")
+    seconds = sum(float(number) * SECONDS[unit] for number, unit in parts)
+    if seconds > LONGEST_DURATION:
+        raise ValueError(f"{word[:40]!r} is longer than ten thousand years")
+    return seconds
 
 
 def _kept_or_written(given: object, info: ValidationInfo) -> float:

@@ -55,10 +55,17 @@ def _has_token(request: web.Request, held: list[bytes]) -> bool:
 
 def _from_elsewhere(request: web.Request, loopback_only: bool) -> bool:
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and _place(origin) != request.host:
         return True
     # A name that somebody else's DNS points at 127.0.0.1 (rebinding) is not one of ours.
     return loopback_only and not is_loopback(request.host.rpartition(":")[0] or request.host)
+
+
+def _place(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def is_loopback(host: str) -> bool:

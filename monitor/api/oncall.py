@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,21 @@ from aiohttp import web
 from alerts import silences
 from alerts.explaining import outlook
 from alerts.intervals import TimeInterval, TimeRange
-from alerts.matching import Matcher, parse_matchers
 from alerts.silences import Silence
 from alerts.vocabulary import Alert, Phase, Severity
 from alerts.wording import rfc3339
-from checks.units import parse_duration
+from checks.units import show_duration
+from monitor.api.asked import (
+    Refused,
+    flag_of,
+    matchers_of,
+    name_of,
+    read,
+    seconds_of,
+    text_of,
+    texts_of,
+    time_of,
+)
 
 if TYPE_CHECKING:
     from monitor.app import App
@@ -26,11 +35,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 OFFICE_HOURS = TimeInterval("business-hours", (TimeRange(times=((9 * 60, 17 * 60),), weekdays=((1, 5),)),))
-LONGEST_NAME = 200
-
-
-class Refused(Exception):
-    """What was asked can't be done; the text is a sentence for whoever asked."""
+LONGEST_DRILL = 86_400.0
 
 
 def routes(app: App) -> list[web.RouteDef]:
@@ -57,10 +62,10 @@ class OnCall:
     async def acknowledge(self, request: web.Request) -> web.StreamResponse:
         """{alerts: [...] or matchers: [...], by, for?}"""
         try:
-            asked = await _body(request)
-            by = _name(asked, "by")
+            asked = await read(request, "alerts", "matchers", "by", "for")
+            by = name_of(asked, "by")
             now = self._app.clock.now()
-            until = now + _seconds(asked, "for") if asked.get("for") else 0.0
+            until = now + seconds_of(asked, "for") if asked.get("for") else 0.0
             taken = self._app.engine.acknowledge(self._marks(asked), by, until, now)
         except Refused as why:
             return _answer({"error": str(why)}, 400)
@@ -77,8 +82,8 @@ class OnCall:
     async def unacknowledge(self, request: web.Request) -> web.StreamResponse:
         """{alerts: [...] or matchers: [...], by}"""
         try:
-            asked = await _body(request)
-            by = _name(asked, "by")
+            asked = await read(request, "alerts", "matchers", "by", "for")
+            by = name_of(asked, "by")
             taken = self._app.engine.unacknowledge(self._marks(asked), f"given back by {by}", self._app.clock.now())
         except Refused as why:
             return _answer({"error": str(why)}, 400)
@@ -88,16 +93,14 @@ class OnCall:
     def _marks(self, asked: dict[str, Any]) -> list[str]:
         """The fingerprints of firing alerts that are meant: by themselves, by name, by check, or by matchers."""
         firing = [alert for alert in self._app.engine.judging.live() if alert.phase is Phase.FIRING]
-        named = asked.get("alerts", [])
-        if not isinstance(named, list) or not all(isinstance(one, str) and one for one in named):
-            raise Refused("alerts: a list of fingerprints or names is wanted")
+        named = texts_of(asked, "alerts")
         found = []
         for one in named:
             meant = [alert for alert in firing if means(alert, one)]
             if not meant:
                 raise Refused(f"nothing fires that is called {one!r}; `runwatch alerts` lists what does")
             found += meant
-        matchers = _matchers(asked) if asked.get("matchers") else ()
+        matchers = matchers_of(asked) if asked.get("matchers") else ()
         if matchers:
             found += [alert for alert in firing if all(one.matches(alert.labels) for one in matchers)]
         if not named and not matchers:
@@ -115,10 +118,10 @@ class OnCall:
         """{matchers: [text], for or until, by, comment, until_resolved?}"""
         wall = time.time()
         try:
-            asked = await _body(request)
+            asked = await read(request, "matchers", "for", "until", "by", "comment", "until_resolved")
             made = silences.new(
-                _matchers(asked), wall, self._until(asked, wall), _name(asked, "by"), str(asked.get("comment") or ""),
-                wall, until_resolved=bool(asked.get("until_resolved")),
+                matchers_of(asked), wall, self._until(asked, wall), name_of(asked, "by"), text_of(asked, "comment"),
+                wall, until_resolved=flag_of(asked, "until_resolved"),
             )  # fmt: skip
         except (Refused, ValueError) as why:
             return _answer({"error": str(why)}, 400)
@@ -129,13 +132,14 @@ class OnCall:
         """{for or until, by?}: the same silence, longer or shorter."""
         wall = time.time()
         try:
-            old, asked = self._silence(request), await _body(request)
+            old, asked = self._silence(request), await read(request, "for", "until", "by", "comment")
             if old.state(wall) == "expired":
                 raise Refused("this silence has ended; make a new one: `runwatch silence add`")
-            by, comment = str(asked.get("by") or old.created_by), str(asked.get("comment") or old.comment)
+            by = name_of(asked, "by") if asked.get("by") else old.created_by
             wanted = silences.new(
-                old.matchers, wall, self._until(asked, wall), by, comment, wall, until_resolved=old.until_resolved
-            )
+                old.matchers, max(wall, old.starts_at), self._until(asked, wall), by,
+                text_of(asked, "comment") or old.comment, wall, until_resolved=old.until_resolved,
+            )  # fmt: skip
         except (Refused, ValueError) as why:
             return _answer({"error": str(why)}, 400)
         _, held = silences.changed(old, wanted, wall)
@@ -167,29 +171,31 @@ class OnCall:
     def _until(self, asked: dict[str, Any], wall: float) -> float:
         """When it is to end: `for` a duration, or `until` a time, or `business-hours`."""
         if asked.get("for"):
-            return wall + _seconds(asked, "for")
+            return wall + seconds_of(asked, "for")
         until = asked.get("until")
         if until == "business-hours":
             named = self._app.config.on_call.business_hours
             return silences.next_business_hour(wall, self._app.config.time_intervals.get(named, OFFICE_HOURS))
         if not until:
             return 0.0
-        return _time(str(until))
+        return time_of(text_of(asked, "until"))
 
     async def drill(self, request: web.Request) -> web.StreamResponse:
         """{receivers?, severity?, for?}: a drill now, for these receivers or all of them."""
         try:
-            asked = await _body(request)
-            wanted = asked.get("receivers") or list(self._app.config.receivers)
-            unknown = [str(name) for name in wanted if name not in self._app.config.receivers]
+            asked = await read(request, "receivers", "severity", "for")
+            wanted = texts_of(asked, "receivers") or list(self._app.config.receivers)
+            unknown = [name for name in wanted if name not in self._app.config.receivers]
             if unknown:
                 known = ", ".join(self._app.config.receivers) or "none is configured"
                 raise Refused(f"there is no receiver {unknown[0]!r}; known: {known}")
             word = asked.get("severity", "low")
             if word not in list(Severity):
                 raise Refused("severity: critical, high, medium or low is wanted")
-            lasts = _seconds(asked, "for") if asked.get("for") else 60.0
-        except (Refused, TypeError) as why:
+            lasts = seconds_of(asked, "for") if asked.get("for") else 60.0
+            if lasts > LONGEST_DRILL:
+                raise Refused(f"for: a drill lasts {show_duration(LONGEST_DRILL)} at most")
+        except Refused as why:
             return _answer({"error": str(why)}, 400)
         held = self._app.drills.hold(wanted, Severity(word), lasts)
         return _answer([
@@ -247,54 +253,6 @@ async def keep(app: App, *changed: Silence) -> None:
 def means(alert: Alert, text: str) -> bool:
     """Whether somebody who says this may mean the alert: its fingerprint or a beginning of it, its name, its check."""
     return (len(text) >= 4 and alert.fingerprint.startswith(text)) or text in (alert.name, alert.check)
-
-
-def _matchers(asked: dict[str, Any]) -> Sequence[Matcher]:
-    given = asked.get("matchers")
-    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-        raise Refused('matchers: a list of texts is wanted, such as ["system="shop""]')
-    if len(given) > silences.MOST_MATCHERS:
-        raise Refused(f"{len(given)} matchers are too many; {silences.MOST_MATCHERS} are the most")
-    try:
-        return [matcher for text in given for matcher in parse_matchers(text)]
-    except ValueError as why:
-        raise Refused(str(why)) from None
-
-
-def _name(asked: dict[str, Any], key: str) -> str:
-    name = asked.get(key)
-    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME:
-        raise Refused(f"{key}: a name is wanted: who asks for this?")
-    return name.strip()
-
-
-def _seconds(asked: dict[str, Any], key: str) -> float:
-    try:
-        seconds = parse_duration(asked[key])
-    except ValueError as why:
-        raise Refused(f"{key}: {why}") from None
-    if seconds <= 0:
-        raise Refused(f"{key}: a time above zero is wanted")
-    return seconds
-
-
-def _time(text: str) -> float:
-    from datetime import datetime
-
-    try:
-        return datetime.fromisoformat(text).astimezone().timestamp()
-    except (ValueError, OverflowError):
-        raise Refused(f"until: {text[:60]!r} is not a time; write 2026-12-01T09:00, or business-hours") from None
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        asked = orjson.loads(await request.read() or b"{}")
-    except ValueError:
-        asked = None
-    if not isinstance(asked, dict):
-        raise Refused("a JSON object is wanted")
-    return asked
 
 
 def _answer(data: Any, status: int = 200) -> web.Response:

@@ -116,7 +116,7 @@ def _tell(one: dict[str, Any]) -> None:
     """One alert, as a person reads it: what it is, what was decided, what was sent, what comes next."""
     out(f"{one['name']}  {one['fingerprint']}")
     for line in _state(one["alert"]):
-        out(f"  {line}")
+        out(f"  {' '.join(line.splitlines())}")
     decided = [f"{_time(step['at'])}  {step['step']:14}  {step['why']}" for step in one["decisions"]]
     sent = [
         f"{_time(entry['at'])}  {entry['receiver']} by {entry['kind']}: {entry['reason']}, {entry['status']}, "
@@ -132,7 +132,7 @@ def _tell(one: dict[str, Any]) -> None:
         if lines:
             out(f"\n{title}")
         for line in lines:
-            out(f"  {line}")
+            out(f"  {' '.join(line.splitlines())}")
 
 
 def _state(alert: dict[str, Any] | None) -> list[str]:
@@ -172,13 +172,11 @@ def _explain_route(asked: argparse.Namespace) -> int:
     from monitor.config import ConfigError, find, load
     from monitor.planning import plan_of
 
-    labels = {}
-    for pair in asked.route.split(","):
-        name, mark, text = pair.partition("=")
-        if not mark or not name.strip():
-            complain(f"{pair!r} is not a label; write --route severity=critical,system=shop")
-            return 1
-        labels[name.strip()] = text.strip().strip('"')
+    try:
+        labels = label_set(asked.route)
+    except ValueError as why:
+        complain(f"{why}; write --route severity=critical,system=shop")
+        return 1
     environ = dict(os.environ)
     try:
         plan = plan_of(load(find(asked.config, environ), environ))
@@ -218,6 +216,19 @@ def _explain_route(asked: argparse.Namespace) -> int:
         if one.quiet:
             out(f"  quiet now: {one.quiet}")
     return 0
+
+
+def label_set(text: str) -> dict[str, str]:
+    """The labels in `severity=critical,system="a, b"`, quoted where need be; ValueError for anything else."""
+    from alerts.matching import parse_matchers
+
+    matchers = parse_matchers(text)
+    for matcher in matchers:
+        if matcher.operator != "=":
+            raise ValueError(f"{str(matcher)[:200]} is not a label but a condition")
+    if not matchers and "{" not in text:
+        raise ValueError("no label is named")
+    return {matcher.name: matcher.text for matcher in matchers}
 
 
 def _labels_of(route: Any) -> set[str]:

@@ -12,18 +12,30 @@ COLOURS = {"ok": "\033[32m", "failed": "\033[31m", "error": "\033[33m"}
 
 
 def out(text: str) -> None:
-    """A line for people."""
-    sys.stdout.write(text + "\n")
+    """A line for people. Whatever a target or a stranger put into it moves no cursor and hides nothing."""
+    sys.stdout.write(harmless(text) + "\n")
+
+
+def harmless(text: str) -> str:
+    """The text without what a terminal would obey."""
+    if text.isprintable():
+        return text
+    from checks.base import printable
+
+    return printable(text)
 
 
 def data(what: Any) -> None:
-    """The same for machines."""
-    sys.stdout.write(json.dumps(what, indent=2, ensure_ascii=False) + "\n")
+    """The same for machines; what a terminal would obey is escaped."""
+    text = json.dumps(what, indent=2, ensure_ascii=False)
+    if not text.replace("\n", "").isprintable():
+        text = "".join(char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in text)
+    sys.stdout.write(text + "\n")
 
 
 def complain(text: str) -> None:
     """A sentence about what is wrong, with the way out."""
-    sys.stderr.write(f"runwatch: {text}\n")
+    sys.stderr.write(f"runwatch: {harmless(text)}\n")
 
 
 def progress(text: str) -> None:
@@ -40,12 +52,13 @@ def coloured(text: str, word: str) -> str:
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]], outcome_column: int | None = None) -> None:
     """Columns as wide as their content; the last one is cut where the terminal ends."""
-    widths = [max(len(str(row[i])) for row in [titles, *rows]) for i in range(len(titles))]
+    rows = [[harmless(" ".join(str(cell).split("\n"))).replace("\t", " ") for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [titles, *rows]) for i in range(len(titles))]
     room = shutil.get_terminal_size((200, 24)).columns if sys.stdout.isatty() else 10_000
     for number, row in enumerate([titles, *rows]):
-        cells = [str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         used = sum(width + 2 for width in widths[:-1])
-        cells[-1] = str(row[-1])[: max(20, room - used)].rstrip()
+        cells[-1] = row[-1][: max(20, room - used)].rstrip()
         if outcome_column is not None and number:
-            cells[outcome_column] = coloured(cells[outcome_column], str(row[outcome_column]))
-        out("  ".join(cells).rstrip())
+            cells[outcome_column] = coloured(cells[outcome_column], row[outcome_column])
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.commands import say
+from monitor.commands.oncall import label_set
 from monitor.demo.inbox import Inbox
 from tests.daemon import Daemon
 
@@ -177,3 +179,40 @@ def test_help_imports_nothing_but_the_standard_library():
     done = subprocess.run([sys.executable, "-c", program], cwd=HOME, capture_output=True, text=True, timeout=30)
     loaded = set(eval(done.stdout.splitlines()[-1]))
     assert not loaded & {"aiohttp", "pydantic", "structlog", "yaml", "asyncio"}
+
+
+def test_what_strangers_wrote_moves_no_cursor_and_forges_no_line(capsys):
+    """ESC and C1 sequences, direction marks and line feeds in a comment or an alert's label."""
+    evil = "\x1b[2J\x9b31m\u202egnp\x07\nall is well\tno"
+    say.out(evil)
+    say.complain(evil)
+    say.data({"comment": evil, "who": "Zoë"})
+    say.table(["COMMENT", "WHO"], [[evil, "ann"]])
+    said, complained = capsys.readouterr()
+    for char in "\x1b\x9b\u202e\x07":
+        assert char not in said + complained
+    *_, title, row = said.splitlines()
+    assert (title.split(), row.split()[-2:]) == (["COMMENT", "WHO"], ["no", "ann"])
+    assert '"who": "Zoë"' in said
+    start = said.index("{")
+    assert json.loads(said[start : said.index("}") + 1])["comment"] == evil
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("severity=critical,system=shop", {"severity": "critical", "system": "shop"}),
+        ('{team="a, b",severity = "critical"}', {"team": "a, b", "severity": "critical"}),
+        ('"größe"="sehr, groß"', {"größe": "sehr, groß"}),
+        ("{}", {}),
+    ],
+)
+def test_label_sets_are_read_as_matchers_are(text, labels):
+    assert label_set(text) == labels
+
+
+@pytest.mark.parametrize("text", ["", "severity", "severity=~critical", "severity!=critical", "=critical", 'a="b'])
+def test_what_is_no_label_set_is_said(text, tmp_path):
+    done = runwatch("explain", "--route", text, folder=tmp_path)
+    assert done.returncode == 1
+    assert "write --route severity=critical,system=shop" in done.stderr
