@@ -123,7 +123,7 @@ class Drills:
                     await self._replanned.wait()
             except TimeoutError:
                 if drill is not None and due is not None and time.time() >= due:
-                    self.hold(drill.receivers or self._app.config.receivers, Severity(drill.severity), drill.lasts)
+                    self.hold(drill.receivers or self._app.config.receivers, drill.severity, drill.lasts)
 
     def hold(self, receivers: Iterable[str], severity: Severity, lasts: float) -> list[Exercise]:
         """A drill for each of these receivers that has a way to be told."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from alerts.nearest import nearest
 from checks.base import Check, find_secrets
-from monitor.config import impaired, maintenance
+from monitor.config import impaired, maintenance, oncall
 from monitor.config.checks import Checks, reached
 from monitor.config.gather import Gathered, gather
 from monitor.config.kinds import check_kinds, notifier_kinds
@@ -104,6 +104,7 @@ class _Build:
         telling = Telling(
             self.notes, self.gathered.interpolation, self.gathered.roots, self.once, notifier_kinds(folders)
         )
+        oncall.check_names(self.notes, self.once.get("on_call"), on_call, telling.receivers, telling.time_intervals)
         systems = Systems(self.notes, self.gathered.files, self.gathered.digest)
         parts = self._system_parts()
         for spot, section in parts:

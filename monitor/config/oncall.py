@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from alerts.nearest import meant
+from alerts.vocabulary import Severity
 from checks.units import Duration
+from monitor.config.notes import Notes, Spot
 
 
 class _Part(BaseModel):
@@ -62,7 +66,7 @@ class DrillEntry(_Part):
     cron: str = Field(description="When: minute hour day month weekday.")
     timezone: str = Field(default="UTC", description="The time zone of `cron`.")
     receivers: tuple[str, ...] = Field(default=(), description="Only these; every one that can be told without it.")
-    severity: str = Field(default="low", description="critical, high, medium, low.")
+    severity: Severity = Field(default=Severity.LOW, description="critical, high, medium, low.")
     lasts: Duration = Field(default=60.0, ge=1, description="How long it fires.")
 
     @field_validator("cron")
@@ -105,3 +109,19 @@ class OnCall(_Part):
         default="",
         description="The time interval that `silence add --until business-hours` goes by; Mon-Fri from 9 without.",
     )
+
+
+def check_names(
+    notes: Notes, said: tuple[Spot, Any] | None, made: OnCall, receivers: Collection[str], intervals: Collection[str]
+) -> None:
+    """Note every name that is no receiver's and no time interval's: else nobody would hear of it before the drill."""
+    if said is None:
+        return
+    spot = said[0]
+    for index, name in enumerate(made.drill.receivers if made.drill is not None else ()):
+        if name not in receivers:
+            where = spot.at("drill", "receivers", index)
+            notes.wrong(where, f"there is no receiver {name!r}{meant(name, receivers)}")
+    if made.business_hours and made.business_hours not in intervals:
+        what = f"there is no time interval {made.business_hours!r}{meant(made.business_hours, intervals)}"
+        notes.wrong(spot.at("business_hours"), what)

@@ -135,3 +135,20 @@ def test_what_is_over_or_has_no_end_is_warned_of(tmp_path):
     assert any("it lasts 2h and begins anew after 1h: it has no end" in one for one in endless)
     fine = warned(tmp_path, WINDOW.format("cron: '0 * * * *', duration: 1h"))
     assert not any("maintenance" in one for one in fine)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{drill: {cron: '0 9 * * 1', severity: P0}}", "on_call.drill.severity: 'P0' is not one of"),
+        (
+            "{drill: {cron: '0 9 * * 1', receivers: [taem]}}",
+            "on_call.drill.receivers[0]: there is no receiver 'taem'; did you mean 'team'?",
+        ),
+        ("{business_hours: office}", "on_call.business_hours: there is no time interval 'office'"),
+        ("{drill: {cron: '0 0 30 2 *'}}", "on_call.drill.cron: '0 0 30 2 *' is not a schedule"),
+        ("{drill: {cron: '0 9 * * 1', lasts: 99999999y}}", "on_call.drill.lasts: '99999999y' is longer than"),
+    ],
+)
+def test_what_a_drill_or_a_silence_would_trip_over_later_is_said_at_once(tmp_path, text, expected):
+    assert any(expected in line for line in problems(tmp_path, RECEIVERS + f"on_call: {text}\n"))
