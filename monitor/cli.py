@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -126,15 +127,25 @@ def _on_call(commands: Any, *parents: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. A user's mistake ends in a sentence on stderr, never in a traceback."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started us has closed it
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     asked = parser().parse_args(arguments)
     try:
-        return _dispatch(asked)
+        code = _dispatch(asked)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Our reader (head, less) has gone; nothing may be written any more, not even at exit.
+    except OSError as why:
+        if why.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO) or why.filename is not None:
+            raise
+        # Our reader (head, less) has gone, or the disk is full; nothing may be written any more, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        if why.errno == errno.EPIPE:
+            return 0
+        sys.stderr.write(f"runwatch: cannot write what there is to say: {why.strerror}\n")
+        return 1
 
 
 def _dispatch(asked: argparse.Namespace) -> int:

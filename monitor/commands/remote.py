@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import time
@@ -25,26 +26,28 @@ class Daemon:
     """The API of a running daemon. Raises NoAnswer."""
 
     def __init__(self, asked: argparse.Namespace) -> None:
-        self._base = (asked.url or os.environ.get("RUNWATCH_URL") or _configured(asked)).rstrip("/")
+        self._base = (asked.url or os.environ.get("RUNWATCH_URL") or _configured(asked)).strip().rstrip("/")
         self._token = asked.token or os.environ.get("RUNWATCH_TOKEN")
+        if self._token and (not self._token.isprintable() or not self._token.isascii()):
+            raise NoAnswer("the token holds characters that no token has: a line feed at its end, perhaps")
 
     def ask(self, path: str, body: object = None) -> Any:
         """GET, or POST where there is a body."""
         if not self._base.startswith(("http://", "https://")):
             raise NoAnswer(f"{self._base!r} is not an address; write --url http://127.0.0.1:9876")
-        request = urllib.request.Request(f"{self._base}{path}")
-        if self._token:
-            request.add_header("Authorization", f"Bearer {self._token}")
-        if body is not None:
-            request.data = json.dumps(body).encode()
-            request.add_header("Content-Type", "application/json")
         try:
+            request = urllib.request.Request(f"{self._base}{path}")
+            if self._token:
+                request.add_header("Authorization", f"Bearer {self._token}")
+            if body is not None:
+                request.data = json.dumps(body).encode()
+                request.add_header("Content-Type", "application/json")
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as refused:
             raise NoAnswer(f"the daemon at {self._base} refuses: {_said(refused)}") from None
-        except (OSError, ValueError) as why:
-            reason = getattr(why, "reason", why)
+        except (OSError, ValueError, http.client.HTTPException) as why:
+            reason = " ".join(str(getattr(why, "reason", why)).split()) or type(why).__name__
             raise NoAnswer(
                 f"cannot reach a daemon at {self._base}: {reason}; start `runwatch run`, or say where it is with --url"
             ) from None

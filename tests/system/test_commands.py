@@ -1,5 +1,6 @@
 """The commands as a shell sees them: output, exit codes, and a sentence where something is wrong."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -216,3 +217,48 @@ def test_what_is_no_label_set_is_said(text, tmp_path):
     done = runwatch("explain", "--route", text, folder=tmp_path)
     assert done.returncode == 1
     assert "write --route severity=critical,system=shop" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://[", "http://a b", "http://x\n", "http://127.0.0.1:99999", "http://", "ftp://x", "http://\u202e", "x"],
+)
+def test_an_address_that_is_none_is_said(tmp_path, address):
+    done = runwatch("alerts", "--url", address, folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("runwatch: ")
+
+
+async def test_what_answers_but_is_no_daemon_is_said(tmp_path):
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"SSH-2.0-OpenSSH\r\n" if not answers else answers.pop())
+        writer.close()
+
+    answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[", b"HTTP/1.1 200 OK\r\n\r\n<html>"]
+    async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        for _ in range(3):
+            done = await asyncio.to_thread(runwatch, "alerts", "--url", f"http://127.0.0.1:{port}", folder=tmp_path)
+            assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+            assert "cannot reach a daemon" in done.stderr
+
+
+def test_a_token_with_a_line_feed_is_refused_and_not_shown(tmp_path):
+    done = runwatch("alerts", "--url", "http://127.0.0.1:1", "--token", "s3cret\n", folder=tmp_path)
+    assert done.returncode == 1
+    assert "s3cret" not in done.stderr + done.stdout
+
+
+def test_output_that_nobody_can_take_is_no_traceback(tmp_path):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "monitor", "kinds"]
+        done = subprocess.run(command, cwd=HOME, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr) == (
+            1,
+            "runwatch: cannot write what there is to say: No space left on device\n",
+        )
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m monitor kinds >&-"], cwd=HOME, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
