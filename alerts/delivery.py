@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from alerts.message import merged
-from alerts.notifiers.base import NotDelivered, Notifier, Receipt
+from alerts.notifiers.base import NotDelivered, Notifier, Receipt, sayable, unusable
 from alerts.outbox import Changes, Entry, Parcel
 from alerts.pacing import LONGEST_BACK_OFF, Pacer, back_off
 from alerts.places import Places
@@ -168,7 +168,8 @@ class Delivery:
         try:
             notifier = self._notifier(parcels[0])
         except Exception as why:  # the second of the two named places: a destination that can't be built loses no page
-            await self._refused(parcels, NotDelivered(f"cannot use this destination: {why}", retry=False), now, 0.0)
+            dead = NotDelivered(f"cannot use this destination: {unusable(why)}", retry=False)
+            await self._refused(parcels, dead, now, 0.0)
             return
         wait = self._pacer(notifier).wait(now)
         if wait:
@@ -181,6 +182,7 @@ class Delivery:
         try:
             receipt = await self._attempt(notifier, parcels)
         except NotDelivered as refusal:
+            refusal.why = sayable(refusal.why, notifier)
             await self._refused(parcels, refusal, self._clock(), asyncio.get_running_loop().time() - started)
             return
         await self._accepted(parcels, receipt, self._clock(), asyncio.get_running_loop().time() - started)

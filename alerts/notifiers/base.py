@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from alerts.templates import Texts
 from alerts.vocabulary import Notification
-from alerts.wording import headline
+from alerts.wording import cut, headline, one_line
+from checks.base import find_secrets
 
 if TYPE_CHECKING:
     # For types only: a configuration is read and validated without it, in 100 ms less.
@@ -107,6 +109,38 @@ def refusal(who: str, answer: ClientResponse, said: str) -> NotDelivered:
         return NotDelivered(sentence, retry=True, reason="serverError", after=retry_after(answer))
     reason = "authError" if answer.status in (401, 403) else "clientError"
     return NotDelivered(sentence, retry=False, reason=reason)
+
+
+LONGEST_SENTENCE = 500
+SHORTEST_HIDDEN = 4
+"""Characters of what is worth hiding: less would only make the sentence unreadable."""
+
+
+def sayable(text: str, notifier: Notifier) -> str:
+    """A sentence about a destination as it may be logged, shown and sent: one line, cut, none of its secrets in it.
+
+    Libraries name the whole address that they could not reach, receivers echo what they refuse.
+    """
+    hidden: set[str] = set()
+    for secret in find_secrets(dict(notifier)):
+        hidden.add(secret)
+        try:
+            parts = urlsplit(secret)
+        except ValueError:
+            continue
+        if parts.netloc:
+            pieces = [parts.path, unquote(parts.path), parts.query, parts.username or "", parts.password or ""]
+            hidden.update(pieces)
+    for piece in sorted((one for one in hidden if len(one) >= SHORTEST_HIDDEN), key=len, reverse=True):
+        text = text.replace(piece, "***")
+    return one_line(cut(text, LONGEST_SENTENCE))
+
+
+def unusable(why: Exception) -> str:
+    """What is wrong with a destination that was kept, without its values: they hold secrets."""
+    if isinstance(why, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in why.errors(include_input=False))
+    return str(why)
 
 
 async def said(answer: ClientResponse, most: int = 500) -> str:

@@ -302,3 +302,35 @@ def test_a_slow_destination_takes_one_at_once():
     pacer = Pacer(6)
     assert (pacer.wait(0.0), pacer.wait(0.0), pacer.wait(5.0)) == (0.0, pytest.approx(10.0), pytest.approx(5.0))
     assert pacer.wait(4.0) == pytest.approx(5.0), "a clock set back takes nothing away"
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A receiver that says back what it was asked for, with what a terminal would obey."""
+    asked = (await reader.readuntil(b"\r\n\r\n"))[:200]
+    said = b"\x1b[2J no such thing: " + asked * 20
+    writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said))
+    writer.close()
+
+
+async def test_no_sentence_about_a_destination_holds_its_secrets(desk):
+    async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        address = f"http://ann:hunter22@127.0.0.1:{port}/services/T0/B0/s3cr%20t?key=t0ken"
+        parcel = Parcel("p", "q", "t", {"kind": "webhook", "url": address}, note(), desk.now())
+        desk.delivery.submit([parcel])
+        await desk.until(1)
+    said = desk.attempts[0].why
+    assert "no such thing" in said
+    assert len(said) <= 500
+    assert said.isprintable()
+    for secret in ("s3cr", "t0ken", "hunter22", "T0/B0"):
+        assert secret not in said
+    assert parcel.last_error == said
+
+
+async def test_a_kept_destination_that_is_none_any_more_is_said_without_its_values(desk):
+    parcel = Parcel("p", "q", "t", {"kind": "webhook", "url": "gopher://s3cret"}, note(), desk.now())
+    desk.delivery.submit([parcel])
+    assert await desk.until(1) == ["dead"]
+    assert desk.attempts[0].why.startswith("cannot use this destination: url: ")
+    assert "s3cret" not in desk.attempts[0].why
