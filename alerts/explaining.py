@@ -14,7 +14,7 @@ from alerts.intervals import muted
 from alerts.plan import Plan
 from alerts.routing import Route, group_labels, paths
 from alerts.speaking import pace_of, scene_of
-from alerts.telling import Telling, due
+from alerts.telling import Due, Telling, due
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,21 @@ def _ways(engine: Engine, audience: Audience, fingerprint: str, now: float) -> I
         telling = engine.tellings.get(key) or Telling(key, "", audience.receiver.name, audience.key, {}, "", {})
         scene = scene_of(audience, notifier, telling)._replace(escalated=False)
         verdict = due(telling, scene, pace_of(audience.route, notifier), now)
+        if not verdict.reason and verdict.at is None:
+            verdict = _after_acknowledgement(audience, telling) or verdict
         told = fingerprint in telling.told
         yield Outlook(
             audience.receiver.name, notifier.kind, told, telling.last_sent if told else 0.0, quiet,
             verdict.reason or verdict.upcoming, now if verdict.reason else verdict.at, verdict.why,
         )  # fmt: skip
+
+
+def _after_acknowledgement(audience: Audience, telling: Telling) -> Due | None:
+    """What is told when the first acknowledgement of what fires here ends; None where none has an end."""
+    ends = [alert.acked_until for mark, alert in audience.open.items() if mark in telling.acked and alert.acked_until]
+    if not ends:
+        return None
+    return Due("", min(ends), "the acknowledgement is over then, unless it is made longer", "reminder")
 
 
 def _steps(engine: Engine, audience: Audience, fingerprint: str) -> Iterator[Outlook]:

@@ -229,3 +229,15 @@ def test_a_complaint_about_a_receiver_ends_with_the_receiver():
     line.engine.replan(plan(threshold("shop/a"), route=Route("boss"), receivers=people[1:]), line.now)
     line.at(10)
     assert "1 boss resolved: RunwatchReceiverRefuses" in line.heard()
+
+
+def test_the_end_of_an_acknowledgement_is_foretold():
+    line = Timeline(plan(threshold("shop/a"), route=Route("team", repeat_interval=300)))
+    line.fail("shop/a")
+    line.at(10).ack(until=1000)
+    [alert] = line.engine.judging.live()
+    [way] = outlook(line.engine, alert.fingerprint, line.now)
+    assert (way.next_reason, way.next_at) == ("reminder", START + 1000)
+    line.heard()
+    line.at(1000)
+    assert line.heard() == ["1000 team reminder: ADown"]
