@@ -67,6 +67,21 @@ PLANS = (
         storm=StormLimit(pages=2, within=60, update=30),
     ),
     plan(*THRESHOLDS[:3], route=Route("lead"), receivers=PEOPLE[1:3]),
+    plan(
+        *THRESHOLDS,
+        route=Route(
+            "team",
+            group_by=("system",),
+            escalation=LADDER[:1],
+            routes=(
+                Route("team", group_by=("system",), mute_time_intervals=("even",), escalation=LADDER, follow_on=True),
+                Route("lead", (parse_matcher("severity=high"),), group_by=("system",), follow_on=True),
+                Route("team", group_by=("system",), group_interval=60, repeat_interval=30, escalation=LADDER[:1]),
+            ),
+        ),
+        receivers=PEOPLE,
+        time_intervals={"even": EVEN_MINUTES},
+    ),
 )
 MATCHERS = ('system="shop"', 'system="till"', 'alertname="DbDown"', 'severity=~"low|high"')
 
