@@ -41,6 +41,7 @@ from monitor.store.sqlite import SqliteStore
 log = structlog.get_logger()
 
 LET_DELIVERIES_END = 2.0
+KEPT_ALIVE = 2.0
 
 
 class App:
@@ -80,7 +81,9 @@ class App:
         self.engine = Engine(plan_of(config), kept, self.clock.now(), self.clock.wall_ahead)
         self.engine.replan(self.engine.plan, self.clock.now())
         self.pager = Pager(self.engine, self.store, self.clock.now, self._ask, self._decided)
-        self.http = aiohttp.ClientSession(auto_decompress=True, trust_env=True)
+        # A connection is kept for a burst, not for the hour until the next page: by then the receiver has closed it.
+        connector = aiohttp.TCPConnector(keepalive_timeout=KEPT_ALIVE)
+        self.http = aiohttp.ClientSession(connector=connector, auto_decompress=True, trust_env=True)
         self._stack.push_async_callback(self.http.close)
         self.delivery = Delivery(
             self.http, self.clock.now, self._notifier, self.pager.write, self.pager.fall_over, self._attempted
