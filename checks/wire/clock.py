@@ -38,9 +38,9 @@ def want_stamps(sock: socket.socket) -> bool:
         if not _anchored:
             # The kernel switches stamping on with the first socket that asks and off with the last, both lazily:
             # one socket that asks for as long as we live keeps it on, so that no first packet goes unstamped.
-            anchor = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            anchor.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, RX_SOFTWARE | REPORT_SOFTWARE)
-            anchor.detach()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anchor:
+                anchor.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, RX_SOFTWARE | REPORT_SOFTWARE)
+                anchor.detach()
             _anchored = True
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, RX_SOFTWARE | REPORT_SOFTWARE)
     except OSError:

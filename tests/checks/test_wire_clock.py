@@ -74,6 +74,7 @@ async def test_a_blocked_loop_does_not_lengthen_a_latency() -> None:
 async def test_without_stamps_the_loops_clock_is_used_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     # An option that no kernel knows.
     monkeypatch.setattr(clock, "SO_TIMESTAMPING", 9999)
+    monkeypatch.setattr(clock, "_anchored", False)
     async with serving(reply(b"fine")) as web:
         asked = await ask(Http.model_validate({"name": "n", "url": web.url()}))
     assert asked.fault is None
