@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from alerts.vocabulary import Alert, Phase, Severity, fingerprint
-from alerts.wording import cut
+from alerts.wording import cut, instant
 
 MOST_LABELS = 128
 LONGEST_LABEL = 4_096
@@ -117,14 +116,7 @@ def _sayable(text: str) -> str:
 
 
 def _time(where: str, key: str, item: dict[str, Any]) -> float:
-    text = item.get(key)
-    if not text:
-        return 0.0
     try:
-        at = datetime.fromisoformat(text)
-    except (ValueError, TypeError):
-        raise ValueError(f"{where}: {key}: {str(text)[:60]!r} is not a time as in RFC 3339") from None
-    if at.tzinfo is None:
-        raise ValueError(f"{where}: {key}: {text!r} names no time zone")
-    # Go's zero time stands for none.
-    return max(0.0, at.timestamp()) if at.year > 1 else 0.0
+        return instant(item.get(key))
+    except ValueError as why:
+        raise ValueError(f"{where}: {key}: {why}") from None

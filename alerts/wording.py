@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from alerts.vocabulary import Alert, Notification, Phase
@@ -147,6 +148,22 @@ def rfc3339(at: float) -> str:
         return "0001-01-01T00:00:00Z"
     at = min(at, LATEST)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}Z"
+
+
+def instant(value: object) -> float:
+    """Unix seconds of a time as in RFC 3339; 0 for none, which is also what Go's zero time means.
+
+    Raises ValueError with the end of a sentence for anything else.
+    """
+    if not value:
+        return 0.0
+    try:
+        at = datetime.fromisoformat(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        raise ValueError(f"{str(value)[:60]!r} is not a time as in RFC 3339") from None
+    if at.tzinfo is None:
+        raise ValueError(f"{value!r} names no time zone")
+    return max(0.0, at.timestamp())
 
 
 def cut(text: str, most: int) -> str:

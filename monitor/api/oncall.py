@@ -6,7 +6,6 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import structlog
 from aiohttp import web
 
@@ -17,6 +16,7 @@ from alerts.silences import Silence
 from alerts.vocabulary import Alert, Phase, Severity
 from alerts.wording import rfc3339
 from checks.units import show_duration
+from monitor.api.answers import alert_data, answer
 from monitor.api.asked import (
     Refused,
     flag_of,
@@ -68,7 +68,7 @@ class OnCall:
             until = now + seconds_of(asked, "for") if asked.get("for") else 0.0
             taken = self._app.engine.acknowledge(self._marks(asked), by, until, now)
         except Refused as why:
-            return _answer({"error": str(why)}, 400)
+            return answer({"error": str(why)}, 400)
         if taken:
             log.info(
                 "acknowledged",
@@ -77,7 +77,7 @@ class OnCall:
                 until=rfc3339(until) if until else None,
             )
         await self._app.pager.settle()
-        return _answer({"acknowledged": [_short(alert) for alert in taken]})
+        return answer({"acknowledged": [alert_data(alert) for alert in taken]})
 
     async def unacknowledge(self, request: web.Request) -> web.StreamResponse:
         """{alerts: [...] or matchers: [...], by}"""
@@ -86,9 +86,9 @@ class OnCall:
             by = name_of(asked, "by")
             taken = self._app.engine.unacknowledge(self._marks(asked), f"given back by {by}", self._app.clock.now())
         except Refused as why:
-            return _answer({"error": str(why)}, 400)
+            return answer({"error": str(why)}, 400)
         await self._app.pager.settle()
-        return _answer({"unacknowledged": [_short(alert) for alert in taken]})
+        return answer({"unacknowledged": [alert_data(alert) for alert in taken]})
 
     def _marks(self, asked: dict[str, Any]) -> list[str]:
         """The fingerprints of firing alerts that are meant: by themselves, by name, by check, or by matchers."""
@@ -112,7 +112,7 @@ class OnCall:
         wall = time.time()
         held = sorted(self._app.engine.muting.silences.values(), key=lambda one: one.ends_at)
         wanted = [one for one in held if "all" in request.query or one.state(wall) != "expired"]
-        return _answer([_shown(one, wall) for one in wanted])
+        return answer([_shown(one, wall) for one in wanted])
 
     async def silence(self, request: web.Request) -> web.StreamResponse:
         """{matchers: [text], for or until, by, comment, until_resolved?}"""
@@ -124,9 +124,9 @@ class OnCall:
                 wall, until_resolved=flag_of(asked, "until_resolved"),
             )  # fmt: skip
         except (Refused, ValueError) as why:
-            return _answer({"error": str(why)}, 400)
+            return answer({"error": str(why)}, 400)
         await keep(self._app, made)
-        return _answer(_shown(made, wall), 201)
+        return answer(_shown(made, wall), 201)
 
     async def extend(self, request: web.Request) -> web.StreamResponse:
         """{for or until, by?}: the same silence, longer or shorter."""
@@ -141,10 +141,10 @@ class OnCall:
                 text_of(asked, "comment") or old.comment, wall, until_resolved=old.until_resolved,
             )  # fmt: skip
         except (Refused, ValueError) as why:
-            return _answer({"error": str(why)}, 400)
+            return answer({"error": str(why)}, 400)
         _, held = silences.changed(old, wanted, wall)
         await keep(self._app, held)
-        return _answer(_shown(held, wall))
+        return answer(_shown(held, wall))
 
     async def expire(self, request: web.Request) -> web.StreamResponse:
         """End a silence now."""
@@ -152,11 +152,11 @@ class OnCall:
         try:
             silence = self._silence(request)
         except Refused as why:
-            return _answer({"error": str(why)}, 404)
+            return answer({"error": str(why)}, 404)
         if silence.state(wall) != "expired":
             silence = silences.ended(silence, wall)
             await keep(self._app, silence)
-        return _answer(_shown(silence, wall))
+        return answer(_shown(silence, wall))
 
     def _silence(self, request: web.Request) -> Silence:
         """The silence in the request's path: its id, or a beginning of it that only one has."""
@@ -196,9 +196,9 @@ class OnCall:
             if lasts > LONGEST_DRILL:
                 raise Refused(f"for: a drill lasts {show_duration(LONGEST_DRILL)} at most")
         except Refused as why:
-            return _answer({"error": str(why)}, 400)
+            return answer({"error": str(why)}, 400)
         held = self._app.drills.hold(wanted, Severity(word), lasts)
-        return _answer([
+        return answer([
             {"receiver": one.receiver, "fingerprint": one.fingerprint, "notifiers": one.expected} for one in held
         ])  # fmt: skip
 
@@ -206,20 +206,20 @@ class OnCall:
         """?alert=: what was decided about one alert, what was delivered, and what comes next."""
         app, text = self._app, request.query.get("alert", "")
         if not text:
-            return _answer({"error": "say which alert: ?alert=, a fingerprint or a name"}, 400)
+            return answer({"error": "say which alert: ?alert=, a fingerprint or a name"}, 400)
         live = {alert.fingerprint: alert for alert in app.engine.judging.alerts.values() if means(alert, text)}
         known = {mark: f"{alert.name} · {alert.check}" for mark, alert in live.items()}
         known = known or await app.history.decided_about(text)
         if not known:
-            return _answer({"error": f"nothing is known of an alert {text!r}; `runwatch alerts` lists what fires"}, 404)
-        return _answer([await self._explained(mark, name, live.get(mark)) for mark, name in list(known.items())[:20]])
+            return answer({"error": f"nothing is known of an alert {text!r}; `runwatch alerts` lists what fires"}, 404)
+        return answer([await self._explained(mark, name, live.get(mark)) for mark, name in list(known.items())[:20]])
 
     async def _explained(self, mark: str, name: str, alert: Alert | None) -> dict[str, Any]:
         app, now = self._app, self._app.clock.now()
         return {
             "fingerprint": mark,
             "name": name,
-            "alert": _short(alert) if alert is not None else None,
+            "alert": alert_data(alert) if alert is not None else None,
             "decisions": [
                 {"at": rfc3339(one.at), "step": one.step, "why": one.why} for one in await app.history.decisions(mark)
             ],
@@ -253,28 +253,6 @@ async def keep(app: App, *changed: Silence) -> None:
 def means(alert: Alert, text: str) -> bool:
     """Whether somebody who says this may mean the alert: its fingerprint or a beginning of it, its name, its check."""
     return (len(text) >= 4 and alert.fingerprint.startswith(text)) or text in (alert.name, alert.check)
-
-
-def _answer(data: Any, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(data), content_type="application/json", status=status)
-
-
-def _short(alert: Alert) -> dict[str, Any]:
-    return {
-        "fingerprint": alert.fingerprint,
-        "alert": alert.name,
-        "check": alert.check,
-        "phase": alert.phase,
-        "severity": alert.severity,
-        "severity_word": alert.severity_word,
-        "since": rfc3339(alert.since),
-        "sentence": alert.sentence,
-        "told": alert.told,
-        "withheld": alert.withheld,
-        "acked_by": alert.acked_by,
-        "acked_until": rfc3339(alert.acked_until) if alert.acked_by else "",
-        "labels": alert.labels,
-    }
 
 
 def _shown(silence: Silence, wall: float) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import web
 
-from alerts.vocabulary import Alert, Severity
+from alerts.vocabulary import Severity
 from alerts.wording import rfc3339
 from monitor.api import hooks, oncall, v2
 from monitor.api.access import guard
+from monitor.api.answers import alert_data, answer
 from monitor.config.model import Auth
 from monitor.housekeeping import unhealthy
 from monitor.metrics import OPENMETRICS, TEXT, exposition, gzipped
@@ -63,10 +64,6 @@ def bound_address(runner: web.AppRunner, external_url: str) -> str:
     return external_url or f"http://{shown}:{port}/"
 
 
-def _json(data: Any, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(data), content_type="application/json", status=status)
-
-
 class Routes:
     """One method per route; each answers from what is in memory."""
 
@@ -110,11 +107,11 @@ class Routes:
 
     async def checks(self, request: web.Request) -> web.StreamResponse:
         now = self._app.clock.now()
-        return _json([_check(self._app, key, now) for key in self._app.config.checks])
+        return answer([_check(self._app, key, now) for key in self._app.config.checks])
 
     async def alerts(self, request: web.Request) -> web.StreamResponse:
         live = sorted(self._app.engine.judging.live(), key=lambda alert: (alert.severity.rank, alert.since))
-        return _json([alert_data(alert) for alert in live])
+        return answer([alert_data(alert) for alert in live])
 
     async def deliveries(self, request: web.Request) -> web.StreamResponse:
         wanted = request.query.get("alert")
@@ -132,26 +129,28 @@ class Routes:
             for parcel in self._app.delivery.pending
         ]
         entries = pending + await self._app.store.entries()
-        return _json([entry for entry in entries if wanted is None or wanted in entry["alerts"]])
+        return answer([entry for entry in entries if wanted is None or wanted in entry["alerts"]])
 
     async def test_alert(self, request: web.Request) -> web.StreamResponse:
         try:
             asked = orjson.loads(await request.read())
             receiver, word = str(asked["receiver"]), str(asked.get("severity", "critical"))
         except (ValueError, KeyError, TypeError, AttributeError):
-            return _json({"error": 'a body such as {"receiver": "on-call", "severity": "P0"} is wanted'}, 400)
+            return answer({"error": 'a body such as {"receiver": "on-call", "severity": "P0"} is wanted'}, 400)
         severity = _severity(self._app, word)
         if receiver not in self._app.config.receivers:
             known = ", ".join(self._app.config.receivers) or "none is configured"
-            return _json({"error": f"there is no receiver {receiver!r}; known: {known}"}, 400)
+            return answer({"error": f"there is no receiver {receiver!r}; known: {known}"}, 400)
         if severity is None:
-            return _json({"error": f"no system maps the severity {word!r}; write critical, high, medium or low"}, 400)
+            return answer({"error": f"no system maps the severity {word!r}; write critical, high, medium or low"}, 400)
         channel = str(asked.get("channel") or "")
         kinds = [one.kind for one in self._app.config.receivers[receiver].notifiers]
         if channel and channel not in kinds:
-            return _json({"error": f"receiver {receiver!r} has no {channel}; it has {', '.join(kinds) or 'none'}"}, 400)
+            return answer(
+                {"error": f"receiver {receiver!r} has no {channel}; it has {', '.join(kinds) or 'none'}"}, 400
+            )
         exercise = self._app.drills.send(receiver, severity, word, channel)
-        return _json({"fingerprint": exercise.fingerprint, "notifiers": exercise.expected})
+        return answer({"fingerprint": exercise.fingerprint, "notifiers": exercise.expected})
 
 
 def _severity(app: App, word: str) -> Severity | None:
@@ -191,31 +190,3 @@ def _check(app: App, key: str, now: float) -> dict[str, Any]:
             ],
         }
     return data
-
-
-def alert_data(alert: Alert) -> dict[str, Any]:
-    """An alert as our API shows it; times are RFC 3339."""
-    return {
-        "fingerprint": alert.fingerprint,
-        "alert": alert.name,
-        "check": alert.check,
-        "phase": alert.phase,
-        "severity": alert.severity,
-        "severity_word": alert.severity_word,
-        "since": rfc3339(alert.since),
-        "fired_at": rfc3339(alert.fired_at),
-        "value": alert.value,
-        "limit": alert.limit,
-        "reason": alert.reason,
-        "sentence": alert.sentence,
-        "labels": alert.labels,
-        "annotations": alert.annotations,
-        "evidence": [{"title": title, "text": text} for title, text in alert.evidence],
-        "runbook": {"title": alert.runbook.title, "url": alert.runbook.url},
-        "told": alert.told,
-        "withheld": alert.withheld,
-        "acked_by": alert.acked_by,
-        "acked_until": rfc3339(alert.acked_until) if alert.acked_by else "",
-        "flapping": alert.flapping,
-        "source": alert.source,
-    }

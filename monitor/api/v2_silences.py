@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,7 +12,7 @@ from aiohttp import web
 from alerts import silences
 from alerts.matching import LONGEST_EXPRESSION, Matcher, Operator
 from alerts.silences import Silence
-from alerts.wording import rfc3339
+from alerts.wording import instant, rfc3339
 from monitor.api.oncall import keep
 from monitor.api.v2_requests import Wrong, body, flag, matchers, told, worded
 
@@ -149,17 +148,11 @@ def _text(asked: dict[str, Any], key: str) -> str:
 
 
 def _time(asked: dict[str, Any], key: str) -> float:
-    """Unix seconds; 0 for none, which is Go's zero time too."""
-    text = asked.get(key)
-    if not text:
-        return 0.0
+    """Unix seconds; 0 for none."""
     try:
-        at = datetime.fromisoformat(text)
-    except (ValueError, TypeError):
-        raise Wrong(f"{key}: {str(text)[:60]!r} is not a time as in RFC 3339") from None
-    if at.tzinfo is None:
-        raise Wrong(f"{key}: {text!r} names no time zone")
-    return max(0.0, at.timestamp()) if at.year > 1 else 0.0
+        return instant(asked.get(key))
+    except ValueError as why:
+        raise Wrong(f"{key}: {why}") from None
 
 
 def _until_resolved(asked: dict[str, Any], old: Silence | None) -> bool:
