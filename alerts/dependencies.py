@@ -63,7 +63,7 @@ def withheld(
         if standing.recovered_at > judged_at and now < settled:
             return Withheld(f"{key} has just come back: asking again", (alert.check,), settled)
         patience = max(alert.fired_at, standing.since) + standing.patience
-        if (standing.suspected or standing.asked_at < alert.since) and now < patience:
+        if (standing.suspected or standing.asked_at < alert.fired_at) and now < patience:
             wait.append(key)
             until = max(until, patience)
     if wait:

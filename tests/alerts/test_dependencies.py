@@ -16,8 +16,8 @@ def held(*standings: Standing, judged: float = 110.0, alarmed: tuple[str, ...] =
 @pytest.mark.parametrize(
     ("cause", "now", "until"),
     [
-        (Standing(asked_at=100.0, patience=5.0), 111.0, None),
-        (Standing(asked_at=99.0, patience=5.0), 111.0, 115.0),
+        (Standing(asked_at=110.0, patience=5.0), 111.0, None),
+        (Standing(asked_at=109.0, patience=5.0), 111.0, 115.0),
         (Standing(asked_at=99.0, patience=5.0), 114.9, 115.0),
         (Standing(asked_at=99.0, patience=5.0), 115.0, None),
         (Standing(asked_at=105.0, suspected=True, patience=5.0), 111.0, 115.0),

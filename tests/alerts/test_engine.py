@@ -313,3 +313,14 @@ def test_a_clock_that_was_set_back_before_a_restart_silences_nobody():
     line.fail("shop/a")
     line.at(3700)
     assert line.heard() == ["3700 team reminder: ADown"]
+
+
+def test_an_answer_of_the_cause_from_before_the_symptom_fired_is_not_enough():
+    line = Timeline(plan(threshold("shop/db"), threshold("shop/web", hold=20), depends_on={"shop/web": ["shop/db"]}))
+    line.at(30).fail("shop/web")
+    line.at(31).ok("shop/db")  # the last moment at which it was well
+    line.at(50).fail("shop/web")
+    assert line.heard() == []
+    assert line.engine.asks == {"shop/db"}
+    line.at(50.2).fail("shop/db")
+    assert line.heard() == ["50.2 team first: DbDown"]
