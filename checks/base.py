@@ -94,6 +94,24 @@ class Measurement:
             raise ValueError(f"{self.name}: {self.unit!r} is not one of {', '.join(sorted(UNITS))}")
 
 
+DIAGNOSIS = 5.0
+"""Seconds that a diagnosis may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommended:
+    """A threshold worth having for checks of a kind: shown by `runwatch kinds`, taken over by `alerts: recommended`.
+
+    `when` is in the language of thresholds, `severity` one of critical, high, medium, low; `hold` in seconds.
+    """
+
+    alert: str
+    when: str
+    severity: str
+    why: str
+    hold: float = 0.0
+
+
 DURATION = Measurement("duration_seconds", "seconds", "How long the probe took, from asking to the whole answer.")
 
 
@@ -146,18 +164,34 @@ class Url:
         )
 
 
+KEPT = "kept"
+KEPT_MOST = 256 * 1024
+SERIES_BEFORE_SWEEP = 100
+FORGOTTEN_AFTER = 86_400.0
+
+
 class Run:
-    """One probe's sink: what it reads goes here. `memory` is what the check remembers between its probes."""
+    """One probe's sink: what it reads goes here. `at` is when it started, in steady Unix seconds.
 
-    __slots__ = ("clock", "evidences", "measurements", "memory", "started", "took")
+    `memory` is what the check remembers between its probes: anything, for as long as the process lasts.
+    """
 
-    def __init__(self, memory: dict[Any, Any] | None = None) -> None:
+    __slots__ = ("at", "clock", "evidences", "measurements", "memory", "started", "took")
+
+    def __init__(self, memory: dict[Any, Any] | None = None, at: float | None = None) -> None:
         self.measurements: list[tuple[str, float, Labels]] = []
         self.evidences: list[tuple[str, str]] = []
         self.memory: dict[Any, Any] = {} if memory is None else memory
         self.started = time.monotonic()
+        self.at = time.time() if at is None else at
         self.took: float | None = None
         self.clock = "loop"
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """The part of the memory that survives a restart of runwatch: plain JSON under text keys, KEPT_MOST bytes."""
+        kept: dict[str, Any] = self.memory.setdefault(KEPT, {})
+        return kept
 
     def record(self, name: str, value: float, /, **labels: str) -> None:
         """Record a declared measurement in its base unit."""
@@ -166,30 +200,38 @@ class Run:
 
     def rate(self, name: str, counter: float, /, **labels: str) -> None:
         """Record how fast `counter` grew per second since the last probe; nothing the first time or after a reset."""
-        key = (name, tuple(sorted(labels.items())))
-        before = self.memory.get(key)
-        self.memory[key] = (counter, self.started)
-        if before is not None and counter >= before[0] and self.started > before[1]:
-            self.record(name, (counter - before[0]) / (self.started - before[1]), **labels)
+        before = self._before("rate", name, [counter, self.at], labels)
+        if before is not None and counter >= before[0] and self.at > before[1]:
+            self.record(name, (counter - before[0]) / (self.at - before[1]), **labels)
 
-    def growth(self, name: str, counter: float) -> float | None:
+    def growth(self, name: str, counter: float, /, **labels: str) -> float | None:
         """How much `counter` grew since the last probe; None the first time or after a reset."""
-        before = self.memory.get(("growth", name))
-        self.memory["growth", name] = counter
+        before = self._before("growth", name, counter, labels)
         return counter - before if before is not None and counter >= before else None
 
-    def share(self, name: str, part: float, rest: float, minimum: float) -> None:
+    def share(self, name: str, part: float, rest: float, minimum: float, /, **labels: str) -> None:
         """Record which share `part` has of what two counters grew by since it was last recorded.
 
         Nothing the first time, after a reset, or until they grew by `minimum` together: a ratio of few is noise.
         """
-        before = self.memory.get(("share", name))
+        before = self._before("share", name, [part, rest], labels)
         if before is not None and part >= before[0] and rest >= before[1]:
             grown = part - before[0] + rest - before[1]
             if grown < max(minimum, 1):
+                self._before("share", name, before, labels)
                 return
-            self.record(name, (part - before[0]) / grown)
-        self.memory["share", name] = (part, rest)
+            self.record(name, (part - before[0]) / grown, **labels)
+
+    def _before(self, use: str, name: str, now: Any, labels: dict[str, str]) -> Any:
+        """What was kept for this series; `now` takes its place. A series that was not seen for a day is forgotten."""
+        key = name if not labels else name + "".join(f"\n{label}={labels[label]}" for label in sorted(labels))
+        kept = self.kept.setdefault(use, {})
+        before = kept.get(key)
+        kept[key] = [now, self.at]
+        if before is None and len(kept) > SERIES_BEFORE_SWEEP:
+            for old in [one for one, (_, at) in kept.items() if at < self.at - FORGOTTEN_AFTER]:
+                del kept[old]
+        return None if before is None else before[0]
 
     def timed(self, seconds: float, clock: str) -> None:
         """State how long the target took, where the kind knows better than the loop; clock is kernel or loop."""
@@ -230,6 +272,8 @@ class Check(BaseModel):
 
     kind: ClassVar[str] = ""
     measurements: ClassVar[tuple[Measurement, ...]] = ()
+    recommended: ClassVar[tuple[Recommended, ...]] = ()
+    """Thresholds worth having beside `failed`, which every check has."""
     up: ClassVar[str] = ""
     """The family under which existing exporters say 1 for reached and 0 for not, such as probe_success."""
 
@@ -253,6 +297,13 @@ class Check(BaseModel):
     async def probe(self, run: Run) -> None:
         """Ask once; see the class."""
         raise NotImplementedError
+
+    async def diagnose(self, run: Run) -> None:
+        """Gather what a person would look at next, as evidence: once, when an alert of this check starts to fire.
+
+        Reads only; ends within DIAGNOSIS seconds, or what it has found by then is shown. Whatever it raises is not
+        shown: the probe has said what is wrong. Its measurements are not kept.
+        """
 
     def declared(self) -> tuple[Measurement, ...]:
         """Every measurement that this very check can record: those of its kind, and what its configuration adds."""

@@ -173,7 +173,7 @@ class Redis(Check):
         slow = [entry for entry in map(slow_entry, entries) if entry is not None]
         newest = max((entry.serial + 1 for entry in slow), default=0)
         # An emptied log keeps its numbers, so what grew may be more than what is there.
-        grown = run.growth("slowlog", newest) if slow or ("growth", "slowlog") not in run.memory else 0.0
+        grown = run.growth("slowlog", newest) if slow or "slowlog" not in run.kept.get("growth", {}) else 0.0
         if grown is None:
             return
         run.record("slowlog_new", min(grown, length))

@@ -72,6 +72,10 @@ class Prober:
         """How many probes are under way."""
         return len(self._running)
 
+    def remember(self, key: str, memory: dict[Any, Any]) -> None:
+        """Let a check remember this: what it kept before a restart, or before its configuration changed."""
+        self._memory[key] = memory
+
     def forget(self, keys: set[str]) -> None:
         """Stop asking these checks and forget what they remember: they were removed or changed."""
         for key in keys:
@@ -113,8 +117,8 @@ class Prober:
 
     async def _once(self, check: Check, memory: dict[Any, Any]) -> Result:
         loop = asyncio.get_running_loop()
-        run = Run(memory)
         at = self._clock()
+        run = Run(memory, at)
         began = loop.time()
         outcome, reason, sentence = Outcome.OK, None, ""
         try:

@@ -1,0 +1,75 @@
+"""Asks checks as the daemon does, and reads what they recorded."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from checks.base import Check, Labels, Outcome, Reason, Result, Run
+from monitor.prober import Prober
+from tests.leaks import held, left_since
+
+Memory = dict[Any, Any]
+
+
+async def asked(check: Check, memory: Memory | None = None, at: float | None = None) -> Run:
+    """One probe that has to be ok: what it recorded, all of it declared."""
+    run = Run(memory, at)
+    await check.probe(run)
+    declared = {one.name: set(one.labels) for one in check.declared()}
+    for name, _, labels in run.measurements:
+        assert name in declared, f"{name} is not declared"
+        assert {label for label, _ in labels} == declared[name], name
+    return run
+
+
+async def result_of(check: Check, memory: Memory | None = None) -> Result:
+    """One probe through the real prober: its deadline, its words, its scrubbing. It must leave nothing behind."""
+    before = held()
+    prober = Prober(time.time, lambda *_: None, lambda _: None, lambda _: None, lambda _: None)
+    if memory is not None:
+        prober.remember(check.key, memory)
+    result = await prober.ask(check.model_copy(update={"retries": 0}))
+    assert not await left_since(before)
+    for secret in check.secrets():
+        assert secret not in result.sentence
+        assert not any(secret in text for _, text in result.evidence)
+    return result
+
+
+async def fails(check: Check, reason: Reason, *words: str, memory: Memory | None = None) -> Result:
+    """The probe fails, for this reason, and its sentence holds the words."""
+    return _as_told(await result_of(check, memory), Outcome.FAILED, reason, words)
+
+
+async def errs(check: Check, reason: Reason, *words: str, memory: Memory | None = None) -> Result:
+    """The probe can't tell, for this reason, and its sentence holds the words."""
+    return _as_told(await result_of(check, memory), Outcome.ERROR, reason, words)
+
+
+def _as_told(result: Result, outcome: Outcome, reason: Reason, words: tuple[str, ...]) -> Result:
+    assert (result.outcome, result.reason) == (outcome, reason), result.sentence
+    for word in words:
+        assert word in result.sentence
+    assert "Traceback" not in result.sentence
+    assert "itself broke" not in result.sentence
+    return result
+
+
+def values(run: Run | Result, name: str) -> dict[Labels, float]:
+    """The measurements of this name, by their labels."""
+    return {labels: value for at, value, labels in run.measurements if at == name}
+
+
+def value(run: Run | Result, name: str, **labels: str) -> float:
+    """The one measurement of this name that has these labels."""
+    wanted = set(labels.items())
+    [found] = [value for has, value in values(run, name).items() if wanted <= set(has)]
+    return found
+
+
+def evidence(run: Run | Result, title: str) -> str:
+    """The evidence under this title."""
+    held = run.evidence if isinstance(run, Result) else run.evidences
+    [text] = [text for about, text in held if about == title]
+    return text
