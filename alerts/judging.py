@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from alerts.dependencies import TELL, Standing, Withheld, withheld
@@ -16,6 +16,8 @@ from checks.base import Labels, Outcome, Result
 from checks.units import show, show_duration
 
 MOST_EVIDENCE_LINES = 24
+
+Measurements = Sequence[tuple[str, float, Labels]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,8 @@ class Judging:
         if standing is not None:
             standing.suspected = True
 
-    def observe(self, check: str, result: Result, now: float) -> None:
-        """Judge one result by every threshold of its check."""
+    def observe(self, check: str, result: Result, now: float) -> Measurements:
+        """Judge one result by every threshold of its check. Gives the measurements that its windows remember."""
         standing = self._standings.get(check)
         if standing is not None:
             self.dirty = True
@@ -108,10 +110,22 @@ class Judging:
         if check in self._answered:
             self._answered[check] = now
         windows = self._windows.get(check)
+        remembered: Measurements = ()
         if windows is not None:
-            windows.observe(result.at, result.outcome, result.measurements, result.took)
+            remembered = windows.observe(result.at, result.outcome, result.measurements, result.took)
         for threshold in self.plan.thresholds.get(check, ()):
             self._judge(threshold, result, windows, now)
+        return remembered
+
+    def reach(self) -> dict[str, float]:
+        """How far back the windows of each check reach that has any, in seconds."""
+        return {check: windows.longest for check, windows in self._windows.items()}
+
+    def recall(self, check: str, at: float, outcome: Outcome, took: float, measurements: Measurements) -> None:
+        """Remember one probe from before a restart, oldest first; nothing is judged by it."""
+        windows = self._windows.get(check)
+        if windows is not None and outcome is not Outcome.ERROR:
+            windows.observe(at, outcome, measurements, took)
 
     def overdue(self, now: float) -> None:
         """Judge the checks that have not answered for long, where a threshold asks for `stale`."""

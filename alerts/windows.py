@@ -217,6 +217,14 @@ class Windows:
             keeps[ask.keep] = max(ask.seconds, keeps.get(ask.keep, 0.0))
             self._series[ask.name, ask.keep] = {}
 
+    @property
+    def longest(self) -> float:
+        """How far back the longest window reaches, in seconds."""
+        found = [
+            DAY if keep == "baseline" else seconds for keeps in self._keeps.values() for keep, seconds in keeps.items()
+        ]
+        return max(found + ([self._failures.longest] if self._failures else []), default=0.0)
+
     @classmethod
     def of(cls, conditions: Iterable[Condition]) -> Windows | None:
         """What the conditions of one check ask for together; None when they ask for nothing."""
@@ -229,23 +237,27 @@ class Windows:
         outcome: Outcome,
         measurements: Sequence[tuple[str, float, Labels]],
         took: float | None = None,
-    ) -> None:
-        """Remember one probe: `at` in steady Unix seconds, `took` for duration_seconds where it was not recorded."""
+    ) -> list[tuple[str, float, Labels]]:
+        """Remember one probe: `at` in steady Unix seconds, `took` for duration_seconds where it was not recorded.
+
+        Gives the measurements that a window asks for: with them, `at`, `outcome` and `took` it could be made anew.
+        """
         if outcome is Outcome.ERROR:
-            return
+            return []
         self._last = at = max(at, self._last)
         if self._failures is not None:
             self._failures.add(at, outcome is Outcome.FAILED)
+        asked = [one for one in measurements if one[0] in self._keeps and one[1] == one[1]]
         timed = False
-        for name, value, labels in measurements:
-            if name in self._keeps and value == value:
-                self._add(name, at, value, labels)
-                timed = timed or name == DURATION.name
+        for name, value, labels in asked:
+            self._add(name, at, value, labels)
+            timed = timed or name == DURATION.name
         if not timed and took is not None and outcome is Outcome.OK and DURATION.name in self._keeps:
             self._add(DURATION.name, at, took, ())
         self._observed += 1
         if not self._observed % _SWEEP:
             self._forget(at)
+        return asked
 
     def read(self, ask: Ask, now: float) -> dict[Labels, float]:
         """The value of each label set that has one; an unlabelled measurement stands under ()."""

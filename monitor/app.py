@@ -29,6 +29,7 @@ from monitor.config import Config, ConfigError, load
 from monitor.drill import Drills
 from monitor.impaired import Impaired
 from monitor.logs import Redact, Writer
+from monitor.memories import Memories
 from monitor.metrics import Metrics
 from monitor.planning import plan_of
 from monitor.prober import Prober
@@ -99,6 +100,9 @@ class App:
             self.clock.now, self._result, self.engine.judging.suspect, self._skipped, self.metrics.lateness.observe,
             self.impaired,
         )  # fmt: skip
+        self.memories = Memories(self.prober, self.history, config.checks)
+        for probe in self.history.probes(self.engine.judging.reach(), self.clock.now()):
+            self.engine.judging.recall(*probe)
         self.scheduler = Scheduler(self.prober.launch, self._skipped)
         runner = web.AppRunner(application(self), access_log=None, handle_signals=False)
         await runner.setup()
@@ -168,8 +172,9 @@ class App:
             return  # asked under a configuration that is no longer
         before = self.state.take(check, result)
         self.series.update(check, result)
-        self.history.keep(check.key, result)
-        self.engine.judging.observe(check.key, result, now)
+        remembered = self.engine.judging.observe(check.key, result, now)
+        self.history.keep(check.key, result, remembered)
+        self.memories.take(check, now)
         if before is not None:
             voice.change(check, result)
         elif self.debug:
@@ -283,7 +288,7 @@ class App:
     def _adopt(self, config: Config, why: str) -> None:
         old, self.config = self.config, config
         gone = {key for key, check in old.checks.items() if config.checks.get(key) != check}
-        self.prober.forget(gone)
+        self.memories.replace(old.checks, config.checks, gone)
         self.series.forget(gone)
         self.state.forget(gone)
         self._redact.secrets = config.secrets

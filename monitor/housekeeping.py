@@ -77,7 +77,7 @@ async def _pulse(app: App) -> None:
 
 
 async def _prune(app: App) -> None:
-    await app.history.prune(app.clock.now())
+    await app.history.prune(app.clock.now(), app.config.checks)
     try:
         await app.store.prune()
     except NotKept as why:

@@ -72,6 +72,10 @@ class Prober:
         """How many probes are under way."""
         return len(self._running)
 
+    def memory(self, key: str) -> dict[Any, Any]:
+        """What a check remembers between its probes."""
+        return self._memory.setdefault(key, {})
+
     def remember(self, key: str, memory: dict[Any, Any]) -> None:
         """Let a check remember this: what it kept before a restart, or before its configuration changed."""
         self._memory[key] = memory
@@ -99,7 +103,7 @@ class Prober:
 
     async def ask(self, check: Check) -> Result:
         """Ask until it is ok or the retries are used up."""
-        memory = self._memory.setdefault(check.key, {})
+        memory = self.memory(check.key)
         result = await self._once(check, memory)
         for attempt in range(2, check.retries + 2):
             if result.outcome is Outcome.OK:

@@ -1,23 +1,26 @@
-"""Results and decisions in SQLite: batched in one thread, a quarter of a second behind, never in the way of a probe."""
+"""Results, decisions, and what checks remember, in SQLite: batched in one thread, a quarter of a second behind."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from alerts.decisions import Decision
-from checks.base import Outcome, Result
+from checks.base import Labels, Result
+from monitor.store import recall
 from monitor.store.connection import Connection
 
 FLUSH_EVERY = 0.25
 FLUSH_AT = 500
 MOST_WAITING = 50_000
 KEPT_SECONDS = 86_400.0
-DECISIONS_KEPT_SECONDS = 30 * 86_400.0
+MONTH = 30 * 86_400.0
+TABLES = {"results": KEPT_SECONDS, "samples": KEPT_SECONDS, "decisions": MONTH}
+"""How long the rows of each table are kept, in seconds."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS checks (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
@@ -25,6 +28,13 @@ CREATE TABLE IF NOT EXISTS results (
   at REAL NOT NULL, check_id INTEGER NOT NULL, outcome INTEGER NOT NULL, took REAL NOT NULL, reason TEXT
 );
 CREATE INDEX IF NOT EXISTS results_by_time ON results (at);
+CREATE TABLE IF NOT EXISTS samples (
+  at REAL NOT NULL, check_id INTEGER NOT NULL, name TEXT NOT NULL, labels TEXT NOT NULL, value REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS samples_by_time ON samples (at);
+CREATE TABLE IF NOT EXISTS memories (
+  check_id INTEGER PRIMARY KEY, at REAL NOT NULL, about TEXT NOT NULL, content BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS decisions (
   at REAL NOT NULL, fingerprint TEXT NOT NULL, alert TEXT NOT NULL, step TEXT NOT NULL, why TEXT NOT NULL
 );
@@ -32,9 +42,9 @@ CREATE INDEX IF NOT EXISTS decisions_by_alert ON decisions (fingerprint, at);
 CREATE INDEX IF NOT EXISTS decisions_by_name ON decisions (alert, at);
 CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (at);
 """
-CODES = {Outcome.OK: 0, Outcome.FAILED: 1, Outcome.ERROR: 2}
 
 Row = tuple[float, int, int, float, str | None]
+Sample = tuple[float, int, str, str, float]
 
 
 @dataclass(slots=True)
@@ -44,24 +54,28 @@ class _Batch:
     rows: list[Row] = field(default_factory=list)
     names: list[tuple[int, str]] = field(default_factory=list)
     decisions: list[tuple[float, str, str, str, str]] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    memories: dict[int, tuple[float, str, bytes]] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.rows) + len(self.decisions)
+        return len(self.rows) + len(self.decisions) + len(self.samples)
 
     def take_back(self, batch: _Batch) -> int:
         """Put what could not be written before what came since, as far as there is room; how much was dropped."""
         self.names = batch.names + self.names
-        room = max(0, MOST_WAITING - len(self))
-        kept_rows = batch.rows[:room]
-        kept_decisions = batch.decisions[: room - len(kept_rows)]
-        self.rows, self.decisions = kept_rows + self.rows, kept_decisions + self.decisions
-        return len(batch) - len(kept_rows) - len(kept_decisions)
+        self.memories = batch.memories | self.memories
+        room, before = max(0, MOST_WAITING - len(self)), len(self)
+        rows = batch.rows[:room]
+        samples = batch.samples[: room - len(rows)]
+        decisions = batch.decisions[: room - len(rows) - len(samples)]
+        self.rows, self.samples, self.decisions = rows + self.rows, samples + self.samples, decisions + self.decisions
+        return len(batch) - (len(self) - before)
 
 
 class History:
-    """What every probe yielded, for a day, and what was decided about alerts, for a month.
+    """What every probe yielded, for a day; what was decided about alerts, for a month; what checks remember.
 
-    At kill -9 at most the last quarter of a second is lost.
+    At kill -9 at most the last quarter of a second is lost; what a check remembers is as old as its newest result.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,18 +94,50 @@ class History:
         """Results and decisions not written yet."""
         return len(self._batch)
 
-    def keep(self, check: str, result: Result) -> None:
-        """Take one result; returns at once."""
-        number = self._ids.get(check)
-        if number is None:
-            number = self._ids[check] = len(self._ids) + 1
-            self._batch.names.append((number, check))
+    def keep(self, check: str, result: Result, samples: Sequence[tuple[str, float, Labels]] = ()) -> None:
+        """Take one result, with those of its measurements that windows remember; returns at once."""
+        number = self._number(check)
         if len(self._batch) >= MOST_WAITING:
             self.dropped += 1
             return
         reason = result.reason.value if result.reason else None
-        self._batch.rows.append((result.at, number, CODES[result.outcome], result.took, reason))
+        self._batch.rows.append((result.at, number, recall.CODES[result.outcome], result.took, reason))
+        for name, value, labels in samples:
+            self._batch.samples.append((result.at, number, name, recall.written(labels), value))
         self._flush_soon()
+
+    def keep_memory(self, check: str, at: float, about: str, content: bytes) -> None:
+        """Take what a check remembers; returns at once. `about` says for what it is good, `at` is now."""
+        self._batch.memories[self._number(check)] = at, about, content
+        self._flush_soon()
+
+    async def settled(self) -> str:
+        """Wait until all that was taken so far is written, or could not be: then why not."""
+        await self._written_out()
+        if self._writing is None:
+            self._flush()
+        # Otherwise somebody else who waits has begun to write it all.
+        await self._written_out()
+        return self.trouble
+
+    async def _written_out(self) -> None:
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+
+    def memories(self) -> dict[str, tuple[str, bytes]]:
+        """What was remembered of each check when it was last written: for what that is good, and the content."""
+        return recall.memories(self._connection)
+
+    def probes(self, reach: Mapping[str, float], now: float) -> Iterator[recall.Probe]:
+        """The probes of these checks as far back as each reaches (seconds before `now`), oldest first."""
+        return recall.probes(self._connection, reach, now)
+
+    def _number(self, check: str) -> int:
+        number = self._ids.get(check)
+        if number is None:
+            number = self._ids[check] = len(self._ids) + 1
+            self._batch.names.append((number, check))
+        return number
 
     def keep_decisions(self, decisions: Iterable[Decision]) -> None:
         """Take what was decided about alerts, and why; returns at once."""
@@ -161,16 +207,27 @@ class History:
             connection.executemany("INSERT OR IGNORE INTO checks VALUES (?, ?)", batch.names)
             connection.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?)", batch.rows)
             connection.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", batch.decisions)
+            if batch.samples:
+                connection.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", batch.samples)
+            if batch.memories:
+                rows = [(number, *memory) for number, memory in batch.memories.items()]
+                connection.executemany("INSERT OR REPLACE INTO memories VALUES (?, ?, ?, ?)", rows)
 
         self._connection.transaction(write)
 
-    async def prune(self, now: float) -> None:
-        """Forget results older than a day and decisions older than a month, a bounded number at a time."""
+    async def prune(self, now: float, checks: Iterable[str] = ()) -> None:
+        """Forget results older than a day and decisions older than a month, a bounded number at a time; and what was
+        remembered a month ago of checks that are no longer among `checks`.
+        """
+        watched = [number for check in checks if (number := self._ids.get(check)) is not None]
 
         def delete(connection: sqlite3.Connection) -> None:
-            for table, kept in (("results", KEPT_SECONDS), ("decisions", DECISIONS_KEPT_SECONDS)):
+            for table, kept in TABLES.items():
                 oldest = f"SELECT rowid FROM {table} WHERE at < ? LIMIT 200000"
                 connection.execute(f"DELETE FROM {table} WHERE rowid IN ({oldest})", (now - kept,))
+            old = connection.execute("SELECT check_id FROM memories WHERE at < ?", (now - MONTH,)).fetchall()
+            gone = [(number,) for (number,) in old if number not in set(watched)]
+            connection.executemany("DELETE FROM memories WHERE check_id = ?", gone)
 
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.transaction, delete)

@@ -11,6 +11,7 @@ from alerts.telling import Telling
 from checks.base import Outcome, Reason, Result
 from monitor.store.connection import StoreUnusable
 from monitor.store.history import KEPT_SECONDS, History
+from monitor.store.recall import Probe
 from monitor.store.sqlite import SqliteStore
 from tests.alerts.notes import alert, note
 
@@ -116,3 +117,52 @@ async def test_history_keeps_what_every_probe_yielded_for_a_day(tmp_path):
         keys = dict(connection.execute("SELECT key, id FROM checks"))
     connection.close()
     assert (count, keys) == (1_200, {"s/c": 1, "s/d": 2})
+
+
+async def test_windows_and_memories_come_back_as_they_were_when_last_written(tmp_path):
+    history, now = History(tmp_path / "results.db"), 1_000_000.0
+    labels = (("table", 'a "b"'), ("z", "ü"))
+    history.keep("s/c", Result(Outcome.OK, now - 500, 0.1), [("age_seconds", 1.0, ()), ("size_bytes", 2.0, labels)])
+    history.keep("s/c", Result(Outcome.OK, now - 50, 0.2), [("age_seconds", 3.0, ())])
+    history.keep("s/d", Result(Outcome.FAILED, now - 50, 0.5, Reason.STATUS))
+    history.keep("s/e", Result(Outcome.OK, now - 20, 0.5))
+    history.keep_memory("s/c", now, "file /x", b'{"at": 1}')
+    history.keep_memory("s/c", now, "file /x", b'{"at": 2}')
+    assert await history.settled() == ""
+    other = History(tmp_path / "results.db")
+    assert other.memories() == {"s/c": ("file /x", b'{"at": 2}')}
+    assert list(other.probes({"s/c": 600.0, "s/d": 60.0}, now)) == [
+        Probe("s/c", now - 500, Outcome.OK, 0.1, [("age_seconds", 1.0, ()), ("size_bytes", 2.0, labels)]),
+        Probe("s/c", now - 50, Outcome.OK, 0.2, [("age_seconds", 3.0, ())]),
+        Probe("s/d", now - 50, Outcome.FAILED, 0.5, []),
+    ]
+    assert [probe.check for probe in other.probes({"s/c": 100.0}, now)] == ["s/c"]
+    assert list(other.probes({}, now)) == []
+    await other.prune(now + KEPT_SECONDS - 100, ["s/c"])
+    assert [probe.at for probe in other.probes({"s/c": 1e6}, now)] == [now - 50]
+    await other.prune(now + 40 * 86_400, ["s/c"])
+    assert other.memories()
+    await other.prune(now + 40 * 86_400, [])
+    assert not other.memories()
+    other.close()
+    history.close()
+
+
+async def test_all_who_wait_for_it_are_told_once_it_is_written_or_can_not_be(tmp_path):
+    history = History(tmp_path / "results.db")
+
+    async def keep(number: int) -> str:
+        history.keep_memory(f"s/{number}", 1.0, "a", b"{}")
+        said = await history.settled()
+        assert said or f"s/{number}" in history.memories()
+        return said
+
+    assert set(await asyncio.gather(*map(keep, range(50)))) == {""}
+    blocker = sqlite3.connect(tmp_path / "results.db", isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    assert "locked" in await keep(51)
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert await history.settled() == ""
+    assert "s/51" in history.memories()
+    history.close()
