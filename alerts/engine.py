@@ -151,7 +151,7 @@ class Engine:
         return changes
 
     def _tell(self, now: float) -> None:
-        firing = [alert for alert in self.judging.live() if alert.phase is Phase.FIRING]
+        firing = [alert for alert in self.judging.live() if alert.phase is Phase.FIRING and not self._held(alert, now)]
         self.speaker.failing = self.judging.alarmed()
         self._acks_expire(firing, now)
         wall = now + self.wall_ahead
@@ -168,6 +168,11 @@ class Engine:
         upcoming = self.muting.next_at()
         self.findings.ask_again(None if upcoming is None else upcoming - self.wall_ahead)
         self._forget_ended()
+
+    def _held(self, alert: Alert, now: float) -> bool:
+        until = self.judging.diagnoses.held_until(alert, now)
+        self.findings.ask_again(until)
+        return until is not None
 
     def _climb(self, audiences: dict[str, Audience], now: float) -> None:
         climbed = self.ladders.climb(audiences, self.plan.receivers, now)

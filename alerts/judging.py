@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from alerts.dependencies import TELL, Standing, Withheld, withheld
+from alerts.diagnoses import Diagnoses, Evidence
 from alerts.flapping import FlappingAlerts
 from alerts.lifecycle import Event, Life, step
 from alerts.plan import Plan
@@ -51,6 +52,7 @@ class Judging:
         self._answered: dict[str, float] = {}
         self._injected: set[ThresholdKey] = set()
         self._flapping = FlappingAlerts()
+        self.diagnoses = Diagnoses()
         for alert in self.alerts.values():
             if alert.phase is not Phase.INACTIVE:
                 self._live.setdefault(alert.threshold_key, {})[alert.measured] = alert
@@ -88,6 +90,7 @@ class Judging:
                 self._asked_of[key] = asked
         answered, waiting = self._answered, plan.asking_for_silence
         self._answered = {key: answered.get(key, now) for key in waiting}
+        self.diagnoses.keep_only(plan.diagnosable)
         self.dirty = True
 
     def suspect(self, check: str) -> None:
@@ -189,9 +192,11 @@ class Judging:
         if judgement.breached and (taken.event or alert.phase is Phase.FIRING):
             alert.value, alert.limit = judgement.value, judgement.limit
             alert.reason, alert.sentence = result.reason or "", result.sentence
-            alert.evidence = self._evidence(result, threshold.check)
+            alert.evidence = self._evidence(result, threshold.check) + self.diagnoses.of(alert.fingerprint)
         if taken.event == "firing":
             alert.fired_at = now
+            if threshold.check in self.plan.diagnosable:
+                self.diagnoses.begin(alert, result, now)
         if taken.event:
             self.note(alert, taken.event, taken.why)
         if flaps is not None and flaps.flapping != bool(alert.flapping) and alert.phase is Phase.FIRING:
@@ -236,6 +241,7 @@ class Judging:
 
     def end(self, alert: Alert, now: float, why: str) -> None:
         """An alert is over; it is forgotten when everybody knows."""
+        self.diagnoses.forget(alert.fingerprint)
         was_pending = alert.phase is Phase.PENDING or not alert.fired_at
         alert.phase, alert.clear_since, alert.resolved_at, alert.withheld = Phase.INACTIVE, 0.0, now, ""
         alert.acked_by = alert.flapping = ""
@@ -265,6 +271,15 @@ class Judging:
             for name, value, labels in result.measurements[:MOST_EVIDENCE_LINES]
         ]
         return [*result.evidence, *([("Measured", "\n".join(read))] if read else [])]
+
+    def diagnosed(self, check: str, evidence: Evidence) -> None:
+        """What a person would look at next was gathered for the alerts of this check that have begun to fire."""
+        for mark in self.diagnoses.take(check, evidence):
+            alert = self.alerts.get(mark)
+            if alert is not None:
+                alert.evidence = alert.evidence + evidence
+                self.changed[mark] = alert
+        self.dirty = True
 
     def inject(self, threshold: Threshold, result: Result, now: float) -> None:
         """Judge a result by a threshold that no configuration holds: a test alert, or our own trouble."""

@@ -50,6 +50,8 @@ class Plan:
     storm: StormLimit | None = None
     prove_within: float | None = None
     """Seconds after which a receiver that accepted nothing is reported; None: never."""
+    diagnosable: frozenset[str] = frozenset()
+    """Checks that can gather evidence of their own when an alert begins to fire."""
     answerable: frozenset[str] = frozenset()
     """Kinds of notifiers whose messages may hold buttons, as somebody listens for them."""
 

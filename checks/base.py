@@ -301,8 +301,8 @@ class Check(BaseModel):
     async def diagnose(self, run: Run) -> None:
         """Gather what a person would look at next, as evidence: once, when an alert of this check starts to fire.
 
-        Reads only; ends within DIAGNOSIS seconds, or what it has found by then is shown. Whatever it raises is not
-        shown: the probe has said what is wrong. Its measurements are not kept.
+        Reads only; ends within DIAGNOSIS seconds, or what it has found by then is shown. Raises as `probe` does where
+        it can look no further. Its measurements are not kept.
         """
 
     def declared(self) -> tuple[Measurement, ...]:

@@ -53,6 +53,13 @@ def _described(one: Document) -> str:
     parts.append(f"Besides, it has the [keys of every {one.sort}](../{there}#keys-of-every-{one.sort}).")
     if one.sort == "check":
         parts += ["### Measurements", _measurements(one)]
+    if one.recommended:
+        rows = [(f"`{it.alert}`", f"`{it.when}`", it.hold, it.severity, it.why) for it in one.recommended]
+        parts += [
+            "### Recommended thresholds",
+            "What `alerts: recommended` stands for, beside `failed`:",
+            table(("Alert", "When", "For", "Severity", "Why"), rows),
+        ]
     if one.up:
         parts.append(
             f"`{one.up}` is 1 while the target is reached and is as expected, 0 if not, NaN where it can't be told."

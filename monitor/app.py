@@ -183,13 +183,24 @@ class App:
             self.note_transitions()
             self.pager.wake()
 
+    def _diagnose(self) -> None:
+        wanted, self.engine.judging.diagnoses.wanted = self.engine.judging.diagnoses.wanted, []
+        for key in wanted:
+            if key in self.config.checks:
+                self.prober.diagnose(self.config.checks[key], self._diagnosed)
+
+    def _diagnosed(self, key: str, evidence: list[tuple[str, str]]) -> None:
+        self.engine.judging.diagnosed(key, evidence)
+        self.pager.wake()
+
     def note_transitions(self) -> None:
-        """Log what became of alerts since last asked, and keep why."""
+        """Log what became of alerts since last asked, and keep why; have looked at what begins to fire."""
         now, judging = self.clock.now(), self.engine.judging
         for transition in judging.transitions:
             voice.transition(transition)
             self.engine.findings.note(transition.alert, now, transition.event, transition.why)
         judging.transitions.clear()
+        self._diagnose()
 
     def _decided(self) -> None:
         """After each decision: log and keep what led to it."""

@@ -45,6 +45,17 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """One threshold that a kind recommends; `hold` as people write it, empty for none."""
+
+    alert: str
+    when: str
+    hold: str
+    severity: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """All that is to be known of one kind. `trouble` says why it can't be used here; then the rest is empty."""
 
@@ -54,6 +65,7 @@ class Document:
     keys: tuple[Key, ...] = ()
     common_keys: tuple[Key, ...] = ()
     measurements: tuple[Reading, ...] = ()
+    recommended: tuple[Advice, ...] = ()
     up: str = ""
     trouble: str = ""
 
@@ -97,12 +109,19 @@ def _document(name: str, sort: Literal["check", "notifier"], model: type[BaseMod
     own = tuple(key for key in keys if key.name not in base.model_fields)
     common = tuple(key for key in keys if key.name in base.model_fields and key.name != "system")
     measured: tuple[Reading, ...] = ()
+    advised: tuple[Advice, ...] = ()
     if issubclass(model, Check):
         declared = model.measurements
         if all(one.name != DURATION.name for one in declared):
             declared = (DURATION, *declared)
         measured = tuple(_reading(name, one) for one in declared)
-    return Document(name, sort, _summary(model), own, common, measured, getattr(model, "up", ""))
+        advised = tuple(
+            Advice(
+                one.alert, one.when, show_duration(one.hold).replace(" ", "") if one.hold else "", one.severity, one.why
+            )
+            for one in model.recommended
+        )
+    return Document(name, sort, _summary(model), own, common, measured, advised, getattr(model, "up", ""))
 
 
 def _summary(model: type[BaseModel]) -> str:
@@ -209,6 +228,11 @@ def as_text(one: Document) -> str:
         labels = "{" + ", ".join(reading.labels) + "}" if reading.labels else ""
         lines += _row(f"  {reading.name + labels:28}", f"{reading.unit}. {reading.help}")
         lines += _row(" " * 30, ", ".join(reading.metrics))
+    if one.recommended:
+        lines += ["", "Thresholds of `alerts: recommended`, beside `failed`:"]
+    for advice in one.recommended:
+        hold = f", for {advice.hold}" if advice.hold else ""
+        lines += _row(f"  {advice.alert:28}", f"{advice.when}{hold} ({advice.severity}). {advice.why}")
     if one.up:
         lines += ["", f"{one.up} is 1 while the target is reached and is as expected."]
     return "\n".join(lines)

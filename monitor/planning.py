@@ -40,6 +40,7 @@ def plan_of(config: Config) -> Plan:
         external_url=config.server.external_url,
         storm=_storm(config),
         prove_within=config.on_call.prove_within,
+        diagnosable=frozenset(key for key, check in checks.items() if type(check).diagnose is not Check.diagnose),
         answerable=frozenset(["slack"] if config.on_call.hooks.slack is not None else []),
     )
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from checks.base import Check, Errored, Failed, Outcome, Reason, Result, Run, printable
+from checks.base import DIAGNOSIS, Check, Errored, Failed, Outcome, Reason, Result, Run, printable
 from checks.units import show_duration
 from checks.wire.alarms import alarms
 from monitor.impairment import NETWORK_REASONS, too_long
@@ -52,6 +52,7 @@ class Prober:
         self._doubt = doubt
         self._running: dict[str, asyncio.Task[None]] = {}
         self._memory: dict[str, dict[Any, Any]] = {}
+        self._diagnosing: set[asyncio.Task[None]] = set()
 
     def launch(self, check: Check, due: float) -> None:
         """Start asking; `due` is when it should have been, in the loop's seconds."""
@@ -89,7 +90,7 @@ class Prober:
 
     async def stop(self) -> None:
         """Cancel every probe and wait until each has cleaned up."""
-        tasks = list(self._running.values())
+        tasks = [*self._running.values(), *self._diagnosing]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -100,6 +101,26 @@ class Prober:
         finally:
             if self._running.get(key) is asyncio.current_task(loop):
                 del self._running[key]
+
+    def diagnose(self, check: Check, found: Callable[[str, list[tuple[str, str]]], None]) -> None:
+        """Begin to gather what a person would look at next; `found` gets the check's key and the evidence."""
+        task = asyncio.get_running_loop().create_task(self._diagnose(check, found))
+        self._diagnosing.add(task)
+        task.add_done_callback(self._diagnosing.discard)
+
+    async def _diagnose(self, check: Check, found: Callable[[str, list[tuple[str, str]]], None]) -> None:
+        run, why = Run(self.memory(check.key), self._clock()), ""
+        try:
+            with _Deadline(asyncio.get_running_loop(), DIAGNOSIS):
+                await check.diagnose(run)
+        except (Failed, Errored) as failure:
+            why = failure.sentence
+        except TimeoutError:
+            why = f"no answer within {show_duration(DIAGNOSIS)}"
+        except Exception as bug:  # the same named place: a diagnosis that breaks takes nothing from the page
+            why = f"the {check.kind} check itself broke: {type(bug).__name__}: {bug}"
+        finally:
+            found(check.key, _fit(check, [*run.evidences, *([("Not looked at", why)] if why else [])]))
 
     async def ask(self, check: Check) -> Result:
         """Ask until it is ok or the retries are used up."""
@@ -192,13 +213,17 @@ class _Deadline:
 
 def _clean(check: Check, result: Result) -> Result:
     """Without the check's secrets, and no longer than a page can carry."""
-    secrets = check.secrets()
-    result.sentence = printable(_scrubbed(result.sentence, secrets)[:1_000])
-    result.evidence = [
-        (printable(title[:200]), printable(_scrubbed(text, secrets)[:LONGEST_EVIDENCE]))
-        for title, text in result.evidence[:MOST_EVIDENCE]
-    ]
+    result.sentence = printable(_scrubbed(result.sentence, check.secrets())[:1_000])
+    result.evidence = _fit(check, result.evidence)
     return result
+
+
+def _fit(check: Check, evidence: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    secrets = check.secrets()
+    return [
+        (printable(title[:200]), printable(_scrubbed(text, secrets)[:LONGEST_EVIDENCE]))
+        for title, text in evidence[:MOST_EVIDENCE]
+    ]
 
 
 def _scrubbed(text: str, secrets: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -18,6 +18,9 @@ from monitor.config.checks import Listed
 from monitor.config.notes import Notes, Spot
 from monitor.config.sections import Section
 from monitor.config.systems import checked_labels, severity_of
+
+RECOMMENDED = "recommended"
+"""Stands for the thresholds that a kind recommends, in place of a check's `alerts` or as one of them."""
 
 When = Annotated[
     str, BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else value), Field(min_length=1)
@@ -64,18 +67,21 @@ class Limits:
         """The check's thresholds; those that are not good leave problems."""
         section = listed.section
         severity, word = self._severity(listed, listed.spot, section.get("severity"), Severity.HIGH, "")
-        if section.get("alerts") is None:
-            name = camel(listed.name) + "Failed"
-            return (
-                Threshold(
-                    name, listed.key, listed.draft.name, self._failed, severity, word or severity.value,
-                    respond_within=_respond_within(listed, word),
-                ),
-            )  # fmt: skip
+        given = section.get("alerts")
+        if given is None:
+            return (self._of_failure(listed, severity, word),)
         known = listed.known()
         found: dict[tuple[str, Severity], Threshold] = {}
         first: dict[tuple[str, Severity], Spot] = {}
-        for spot, value in self.notes.items(listed.spot.at("alerts"), section["alerts"]):
+        recommended = given == RECOMMENDED
+        at = listed.spot.at("alerts")
+        if isinstance(given, str) and not recommended:
+            self.notes.wrong(at, f"a list is wanted, or the word {RECOMMENDED}{meant(given, [RECOMMENDED])}")
+            return ()
+        for spot, value in () if recommended else self.notes.items(at, given):
+            if value == RECOMMENDED:
+                recommended = True
+                continue
             threshold = self._threshold(listed, spot, value, known, (severity, word))
             if threshold is None:
                 continue
@@ -86,7 +92,27 @@ class Limits:
                 self.notes.wrong(spot.at("alert"), twice)
                 continue
             found[identity], first[identity] = threshold, spot.at("alert")
+        if recommended:
+            named = {name for name, _ in found}
+            beside = [self._of_failure(listed, severity, word), *self._recommended(listed, known)]
+            return (*found.values(), *(one for one in beside if one.alert not in named))
         return tuple(found.values())
+
+    def _of_failure(self, listed: Listed, severity: Severity, word: str) -> Threshold:
+        return Threshold(
+            camel(listed.name) + "Failed", listed.key, listed.draft.name, self._failed, severity, word or severity.value,
+            respond_within=_respond_within(listed, word),
+        )  # fmt: skip
+
+    def _recommended(self, listed: Listed, known: Mapping[str, Measurement]) -> Iterator[Threshold]:
+        """Those of the kind, in the system's own words where it has one for their severity."""
+        for one in listed.model.recommended:
+            severity = Severity(one.severity)
+            word = next((word for word, meant in listed.draft.severities.items() if meant is severity), severity.value)
+            yield Threshold(
+                one.alert, listed.key, listed.draft.name, parse(one.when, known), severity, word, hold=one.hold,
+                annotations={"description": one.why}, respond_within=_respond_within(listed, word),
+            )  # fmt: skip
 
     def _severity(
         self, listed: Listed, spot: Spot, word: Any, otherwise: Severity, otherwise_word: str

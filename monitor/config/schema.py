@@ -114,7 +114,12 @@ def _check(kinds: Kinds[Any], definitions: Schema) -> Schema:
         "kind": TEXT,
         "severity": TEXT
         | {"description": "Of the alert that a check without `alerts` gets, and of those without one."},
-        "alerts": {"type": "array", "items": {"$ref": "#/$defs/alert"}},
+        "alerts": {
+            "type": ["array", "string"],
+            "pattern": "^recommended$",
+            "items": {"if": {"type": "string"}, "then": {"const": "recommended"}, "else": {"$ref": "#/$defs/alert"}},
+            "description": "Its thresholds; `recommended`, alone or among them, stands for those of its kind.",
+        },
     }
     choices = []
     for name in kinds.names():

@@ -42,7 +42,7 @@ def of_alternatives(value: Any, wanted: Any, at: str, rule: Any) -> list[str]:
 
 
 def of_condition(value: Any, wanted: Any, at: str, rule: Any) -> list[str]:
-    return [] if complaints(value, wanted, at) else complaints(value, rule["then"], at)
+    return complaints(value, rule.get("else", True) if complaints(value, wanted, at) else rule["then"], at)
 
 
 def of_required(value: Any, wanted: Any, at: str, rule: Any) -> list[str]:
@@ -80,7 +80,7 @@ WORDS: dict[str, Callable[[Any, Any, str, Any], list[str]]] = {
     "additionalProperties": of_rest,
 }
 UNJUDGED = {
-    "$defs", "$schema", "title", "description", "default", "format", "writeOnly", "then", "patternProperties",
+    "$defs", "$schema", "title", "description", "default", "format", "writeOnly", "then", "else", "patternProperties",
     "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "minItems", "maxItems",
 }  # fmt: skip
 
