@@ -1,23 +1,34 @@
-"""DNS messages as bytes: a question to send, and what an answer of any stranger says (RFC 1035, 6891)."""
+"""DNS messages as bytes: a question to send, and what an answer of any stranger says (RFC 1035, 4035, 6891, 8914)."""
 
 from __future__ import annotations
 
-import socket
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 
-TYPES = {
-    "A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "CAA": 257,
-}  # fmt: skip
-CODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+from checks.wire.dnsrecords import NAME_OF, TYPES, Reader
 
-_NAME_OF = {number: name for name, number in TYPES.items()}
+CODES = {
+    0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN", 7: "YXRRSET",
+    8: "NXRRSET", 9: "NOTAUTH", 10: "NOTZONE", 16: "BADVERS", 23: "BADCOOKIE",
+}  # fmt: skip
+
+EXPLAINED = {
+    1: "unsupported DNSKEY algorithm", 2: "unsupported DS digest", 3: "stale answer", 4: "forged answer",
+    5: "DNSSEC indeterminate", 6: "DNSSEC bogus", 7: "signature expired", 8: "signature not yet valid",
+    9: "DNSKEY missing", 10: "RRSIGs missing", 11: "no zone key", 12: "NSEC missing", 13: "cached error",
+    14: "not ready", 15: "blocked", 16: "censored", 17: "filtered", 18: "prohibited", 19: "stale NXDOMAIN answer",
+    20: "not authoritative", 21: "not supported", 22: "no reachable authority", 23: "network error",
+    24: "invalid data",
+}  # fmt: skip
+"""What an extended error's number says (RFC 8914, section 4)."""
+
 _HEADER = struct.Struct("!6H")
 _RECORD = struct.Struct("!HHIH")
-_TRUNCATED, _ANSWER = 0x0200, 0x8000
+_ANSWER, _AUTHORITATIVE, _TRUNCATED, _RECURSE, _AUTHENTICATED = 0x8000, 0x0400, 0x0200, 0x0100, 0x0020
+_DNSSEC_OK, _EXTENDED_ERROR = 0x8000, 15
 RECORDS_MOST = 500
-LABELS_MOST = 128
+ROOM = 1232
+"""Bytes of a datagram that go through everywhere without being cut (DNS flag day 2020)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,130 +40,94 @@ class Record:
     ttl: int
     data: str
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.ttl} IN {self.type} {self.data}"
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An answer. `authority` and `additional` are counts of records."""
+    """An answer, its sections without the OPT record; one that is `truncated` has none.
+
+    `authenticated` is the AD flag: a resolver says that it validated the answer. `why` is its extended error.
+    """
 
     id: int
     code: str
     truncated: bool
+    authoritative: bool
+    authenticated: bool
     question: tuple[str, int]
     answers: tuple[Record, ...]
-    authority: int
-    additional: int
+    authority: tuple[Record, ...]
+    additional: tuple[Record, ...]
+    extended: bool
+    why: str
 
 
-def question(number: int, name: str, kind: str) -> bytes:
-    """The message that asks for `name`, recursion wanted, up to 1232 bytes taken. ValueError for a name too long."""
+def question(
+    number: int, name: str, kind: str, *, recurse: bool = True, extended: bool = True, dnssec: bool = False
+) -> bytes:
+    """The message that asks for `name`. `extended` offers EDNS, which `dnssec`, asking for signatures and AD, needs.
+
+    ValueError for a name too long.
+    """
     labels = [label.encode("ascii") for label in name.rstrip(".").split(".") if label]
     if any(len(label) > 63 for label in labels) or sum(len(label) + 1 for label in labels) > 254:
         raise ValueError(f"{name!r} is too long for DNS")
     packed = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
-    options = b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)
-    return _HEADER.pack(number, 0x0100, 1, 0, 0, 1) + packed + struct.pack("!HH", TYPES[kind], 1) + options
+    flags = (_RECURSE if recurse else 0) | (_AUTHENTICATED if dnssec else 0)
+    options = b"\0" + _RECORD.pack(TYPES["OPT"], ROOM, _DNSSEC_OK if dnssec else 0, 0) if extended else b""
+    return _HEADER.pack(number, flags, 1, 0, 0, int(extended)) + packed + struct.pack("!HH", TYPES[kind], 1) + options
 
 
 def parse(data: bytes) -> Message:
     """The message in `data`. Raises ValueError where it is malformed, or no answer."""
+    reader, high, extended, why = Reader(data), 0, False, ""
     try:
-        number, flags, questions, answers, authority, additional = _HEADER.unpack_from(data)
-        if not flags & _ANSWER or questions != 1 or answers > RECORDS_MOST:
+        number, flags, questions, *counts = _HEADER.unpack_from(data)
+        if not flags & _ANSWER or questions != 1 or sum(counts) > RECORDS_MOST:
             raise ValueError("it is no answer to one question")
-        asked, at = _name(data, 12)
+        asked, at = reader.name(_HEADER.size)
         asked_type = struct.unpack_from("!H", data, at)[0]
         at += 4
-        records = []
-        for _ in range(answers):
-            record, at = _record(data, at)
-            records.append(record)
+        sections = answers, authority, additional = list[Record](), list[Record](), list[Record]()
+        # What was cut may end anywhere, and is asked again.
+        for section, count in zip(sections, () if flags & _TRUNCATED else counts, strict=False):
+            for _ in range(count):
+                record, at = _record(reader, at)
+                if record.type == "OPT":
+                    extended, high, why = True, record.ttl >> 24, _extended_error(bytes.fromhex(record.data))
+                else:
+                    section.append(record)
     except (struct.error, IndexError, UnicodeDecodeError):
         raise ValueError("it ends too early") from None
-    code = CODES.get(flags & 15, str(flags & 15))
+    code = high << 4 | flags & 15
     return Message(
-        number, code, bool(flags & _TRUNCATED), (asked.lower(), asked_type), tuple(records), authority, additional
-    )
+        number, CODES.get(code, f"code {code}"),
+        bool(flags & _TRUNCATED), bool(flags & _AUTHORITATIVE), bool(flags & _AUTHENTICATED),
+        (asked.lower(), asked_type), tuple(answers), tuple(authority), tuple(additional), extended, why,
+    )  # fmt: skip
 
 
-def _name(data: bytes, at: int) -> tuple[str, int]:
-    """The name at an offset, and the offset after it; pointers only lead backwards, so that none leads in a circle."""
-    labels: list[str] = []
-    after, limit = -1, at
-    while data[at]:
-        length = data[at]
-        if length >= 0xC0:
-            to = (length & 0x3F) << 8 | data[at + 1]
-            after = at + 2 if after < 0 else after
-            if to >= limit:
-                raise ValueError("a name points forward")
-            at = limit = to
-            continue
-        if length > 63 or len(labels) > LABELS_MOST:
-            raise ValueError("a name is malformed")
-        labels.append(_text(data[at + 1 : at + 1 + length]))
-        at += 1 + length
-    return ".".join(labels) or ".", at + 1 if after < 0 else after
-
-
-def _text(raw: bytes) -> str:
-    return "".join(chr(byte) if 32 < byte < 127 else f"\\{byte:03d}" for byte in raw)
-
-
-def _record(data: bytes, at: int) -> tuple[Record, int]:
-    name, at = _name(data, at)
-    number, _, ttl, length = _RECORD.unpack_from(data, at)
+def _record(reader: Reader, at: int) -> tuple[Record, int]:
+    name, at = reader.name(at)
+    number, _, ttl, length = _RECORD.unpack_from(reader.data, at)
     at += _RECORD.size
     end = at + length
-    if end > len(data):
+    if end > len(reader.data):
         raise ValueError("a record is longer than the message")
-    kind = _NAME_OF.get(number, f"TYPE{number}")
-    shown = _DATA[kind](data, at, end) if kind in _DATA else data[at:end].hex()
-    return Record(name, kind, ttl, shown), end
+    kind = NAME_OF.get(number, f"TYPE{number}")
+    return Record(name, kind, ttl, reader.shown(kind, at, end)), end
 
 
-def _host(data: bytes, at: int, end: int) -> str:
-    return _name(data, at)[0].lower()
-
-
-def _mx(data: bytes, at: int, end: int) -> str:
-    return f"{struct.unpack_from('!H', data, at)[0]} {_host(data, at + 2, end)}"
-
-
-def _srv(data: bytes, at: int, end: int) -> str:
-    priority, weight, port = struct.unpack_from("!3H", data, at)
-    return f"{priority} {weight} {port} {_host(data, at + 6, end)}"
-
-
-def _soa(data: bytes, at: int, end: int) -> str:
-    primary, at = _name(data, at)
-    mailbox, at = _name(data, at)
-    numbers = " ".join(str(number) for number in struct.unpack_from("!5I", data, at))
-    return f"{primary} {mailbox} {numbers}"
-
-
-def _txt(data: bytes, at: int, end: int) -> str:
-    text = b""
-    while at < end:
-        text += data[at + 1 : min(end, at + 1 + data[at])]
-        at += 1 + data[at]
-    return text.decode("utf-8", "replace")
-
-
-def _caa(data: bytes, at: int, end: int) -> str:
-    tag = at + 2 + data[at + 1]
-    return f'{data[at]} {_text(data[at + 2 : tag])} "{_text(data[tag:end])}"'
-
-
-def _address(family: int, size: int) -> Callable[[bytes, int, int], str]:
-    def show(data: bytes, at: int, end: int) -> str:
-        if end - at != size:
-            raise ValueError("an address has the wrong length")
-        return socket.inet_ntop(family, data[at:end])
-
-    return show
-
-
-_DATA: dict[str, Callable[[bytes, int, int], str]] = {
-    "A": _address(socket.AF_INET, 4), "AAAA": _address(socket.AF_INET6, 16),
-    "NS": _host, "CNAME": _host, "PTR": _host, "MX": _mx, "SRV": _srv, "SOA": _soa, "TXT": _txt, "CAA": _caa,
-}  # fmt: skip
+def _extended_error(options: bytes) -> str:
+    at = 0
+    while at < len(options):
+        option, length = struct.unpack_from("!2H", options, at)
+        if option == _EXTENDED_ERROR and length >= 2:
+            [number] = struct.unpack_from("!H", options, at + 4)
+            said = options[at + 6 : at + 4 + length].decode("utf-8", "replace").strip("\0 ")
+            named = EXPLAINED.get(number, f"extended error {number}")
+            return f"{named}: {said[:100]}" if said else named
+        at += 4 + length
+    return ""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 from typing import Any
 
 from checks.base import Check, Labels, Outcome, Reason, Result, Run
+from checks.wire.clock import want_stamps
+from checks.wire.ready import ready
 from monitor.prober import Prober
 from tests.leaks import held, left_since
 
@@ -25,12 +29,17 @@ async def asked(check: Check, memory: Memory | None = None, at: float | None = N
 
 async def result_of(check: Check, memory: Memory | None = None) -> Result:
     """One probe through the real prober: its deadline, its words, its scrubbing. It must leave nothing behind."""
+    # The engine's own, which the first probe of a loop opens for all that follow.
+    ready(asyncio.get_running_loop())
+    with socket.socket() as first:
+        want_stamps(first)
     before = held()
     prober = Prober(time.time, lambda *_: None, lambda _: None, lambda _: None, lambda _: None)
     if memory is not None:
         prober.remember(check.key, memory)
     result = await prober.ask(check.model_copy(update={"retries": 0}))
-    assert not await left_since(before)
+    left = await left_since(before)
+    assert not left, left
     for secret in check.secrets():
         assert secret not in result.sentence
         assert not any(secret in text for _, text in result.evidence)

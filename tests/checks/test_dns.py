@@ -1,9 +1,13 @@
 """Kind dns against real name servers on loopback that answer, lie and keep silent."""
 
 import asyncio
+import re
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -13,22 +17,41 @@ from pydantic import ValidationError
 
 from checks.base import Reason
 from checks.dns import Dns
-from checks.wire import dnsmessage
-from tests.checks.web import ask, closed_port
+from checks.wire import dnsmessage, dnsrecords, resolve
+from tests.checks.probing import asked as probed
+from tests.checks.probing import errs, evidence, fails, value, values
+from tests.checks.web import Authority, ask, closed_port
 from tests.leaks import open_files
 
 Answer = Callable[[bytes], list[bytes]]
 ADDRESS = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 300, 4) + bytes([192, 0, 2, 1])
 
 
-def answer(*records: bytes, code: int = 0, flags: int = 0, number: int = 0, name: bytes = b"") -> Answer:
+def option(code: int, data: bytes, high: int = 0) -> bytes:
+    """The OPT record with one option."""
+    return (
+        b"\0" + struct.pack("!HHIH", 41, 1232, high << 24, 4 + len(data)) + struct.pack("!2H", code, len(data)) + data
+    )
+
+
+def answer(
+    *records: bytes,
+    code: int = 0,
+    flags: int = 0,
+    number: int = 0,
+    name: bytes = b"",
+    authority: tuple[bytes, ...] = (),
+    additional: tuple[bytes, ...] = (),
+) -> Answer:
     """Answers each question with the given records."""
 
     def reply(question: bytes) -> list[bytes]:
         asked = int.from_bytes(question[:2], "big")
         end = question.index(b"\0", 12) + 5
-        header = struct.pack("!6H", (asked + number) % 65536, 0x8180 | flags | code, 1, len(records), 0, 0)
-        return [header + (name or question[12 : end - 4]) + question[end - 4 : end] + b"".join(records)]
+        counts = (1, len(records), len(authority), len(additional))
+        header = struct.pack("!6H", (asked + number) % 65536, 0x8180 | flags | code, *counts)
+        everything = b"".join([*records, *authority, *additional])
+        return [header + (name or question[12 : end - 4]) + question[end - 4 : end] + everything]
 
     return reply
 
@@ -46,8 +69,10 @@ class Server(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def serving(by_udp: Answer, by_tcp: Answer | None = None) -> AsyncIterator[int]:
-    """A name server on UDP, and on TCP at the same port."""
+async def serving(
+    by_udp: Answer, by_tcp: Answer | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """A name server on UDP, and on TCP (or TLS) at the same port."""
     loop = asyncio.get_running_loop()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,7 +81,7 @@ async def serving(by_udp: Answer, by_tcp: Answer | None = None) -> AsyncIterator
             writer.write(len(reply).to_bytes(2, "big") + reply)
         writer.close()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     transport, _ = await loop.create_datagram_endpoint(lambda: Server(by_udp), ("127.0.0.1", port))
     try:
@@ -156,11 +181,22 @@ def record(number: int, data: bytes) -> bytes:
         ("SRV", b"\0\1\0\2\0\x50\1a\0", "1 2 80 a"),
         ("TXT", b"\3v=1\2 x", "v=1 x"),
         ("CAA", b"\0\5issueca.example", '0 issue "ca.example"'),
+        ("DS", struct.pack("!HBB", 2371, 13, 2) + b"\xab\xcd", "2371 13 2 AB CD"),
+        ("DNSKEY", struct.pack("!HBB", 257, 3, 13) + b"abcd", "257 3 13 YW Jj ZA=="),
+        ("TLSA", b"\3\1\1\xab", "3 1 1 AB"),
+        ("SSHFP", b"\4\2\xab", "4 2 ab"),
+        ("DNAME", b"\3www\0", "www"),
+        ("NAPTR", b"\0\1", "0001"),
+        (
+            "HTTPS",
+            b"\0\1\0" + b"\0\1\0\6\2h2\2h3" + b"\0\3\0\2\1\xbb" + b"\0\4\0\4\xc0\0\2\1" + b"\0\2\0\0" + b"\0\x63\0\1\1",
+            "1 . alpn=h2,h3 port=443 ipv4hint=192.0.2.1 no-default-alpn key99=01",
+        ),
         ("SOA", b"\2ns\xc0\x0c\1h\0" + struct.pack("!5I", 2026, 1, 2, 3, 4), "ns.Shop.example.com h 2026 1 2 3 4"),
     ],
 )
 async def test_every_type_is_shown_as_zone_files_write_it(kind: str, data: bytes, shown: str) -> None:
-    async with serving(answer(record(dnsmessage.TYPES[kind], data))) as port:
+    async with serving(answer(record(dnsrecords.TYPES[kind], data))) as port:
         asked = await ask(check(port, type=kind, expect={"answers": [shown]}))
     assert asked.fault is None, asked.sentence
     assert asked.value("serial") == (2026 if kind == "SOA" else None)
@@ -188,3 +224,219 @@ def test_what_is_watched() -> None:
         Dns.model_validate({"name": "n", "host": "example.com", "server": "ns.example"}).target
         == "ns.example/example.com"
     )
+
+
+def since(seconds: float) -> bytes:
+    return struct.pack("!I", int(seconds))
+
+
+def signature(until: float) -> bytes:
+    data = struct.pack("!HBBI", 1, 13, 2, 300) + since(until) + since(0) + b"\0\1" + b"\7example\0" + b"sig"
+    return record(46, data)
+
+
+NOW = 1_780_000_000.0
+BOGUS = option(15, struct.pack("!H", 6) + b"no \x1b[31msignature")
+
+
+async def test_dnssec_is_asked_for_and_seen() -> None:
+    questions = []
+
+    def validating(question: bytes) -> list[bytes]:
+        questions.append(question)
+        return answer(ADDRESS, signature(NOW + 3600), signature(NOW + 60), flags=0x20)(question)
+
+    async with serving(validating) as port:
+        run = await probed(check(port, expect={"authenticated": True, "signed": True}), at=NOW)
+    assert value(run, "authenticated") == value(run, "signed") == 1
+    assert value(run, "signature_expires_in") == 60
+    [sent] = questions
+    assert int.from_bytes(sent[2:4], "big") == 0x0120, "recursion and AD"
+    assert sent.endswith(b"\x80\0\0\0"), "DO"
+
+
+@pytest.mark.parametrize(
+    ("reply", "expect", "sentence"),
+    [
+        (answer(ADDRESS), {"authenticated": True}, "not authenticated: no DNSSEC validation vouches for it"),
+        (answer(ADDRESS, flags=0x20), {"authenticated": False}, "is authenticated, which nobody expects"),
+        (answer(ADDRESS), {"signed": True}, "without signatures"),
+        (answer(ADDRESS, signature(NOW)), {"signed": False}, "is signed, which nobody expects"),
+        (answer(ADDRESS), {"authoritative": True}, "is not authoritative"),
+        (answer(ADDRESS, flags=0x400), {"authoritative": False}, "is authoritative, which nobody expects"),
+    ],
+)
+async def test_flags_that_differ(reply: Answer, expect: dict[str, Any], sentence: str) -> None:
+    async with serving(reply) as port:
+        await fails(check(port, expect=expect), Reason.ASSERTION, sentence)
+
+
+async def test_a_resolver_says_why_it_fails() -> None:
+    async with serving(answer(code=2, additional=(BOGUS,))) as port:
+        result = await fails(check(port), Reason.DNS, "SERVFAIL for Shop.example.com A", "(DNSSEC bogus: no �[31msig")
+    assert "DNSSEC bogus" in evidence(result, "Answer")
+    async with serving(answer(additional=(option(15, b"\0\x63", high=1),))) as port:
+        await fails(check(port), Reason.DNS, "BADVERS for", "(extended error 99)")
+    async with serving(answer(code=3, additional=(option(10, b"cookie"), ADDRESS))) as port:
+        run = await probed(check(port, expect={"code": ["NOERROR", "NXDOMAIN"]}))
+    assert value(run, "additional") == 1
+
+
+async def test_a_server_from_before_edns_is_asked_without() -> None:
+    def old(question: bytes) -> list[bytes]:
+        return answer(code=1)(question) if question[11] else answer(ADDRESS)(question)
+
+    async with serving(old) as port:
+        assert value(await probed(check(port)), "answers") == 1
+        await fails(check(port, dnssec=True), Reason.DNS, "FORMERR")
+
+
+async def test_addresses_are_turned_round_for_ptr() -> None:
+    asked = []
+
+    def remembering(question: bytes) -> list[bytes]:
+        asked.append(dnsrecords.Reader(question).host(12))
+        return answer(record(12, b"\3www\0"))(question)
+
+    async with serving(remembering) as port:
+        await probed(check(port, type="PTR", host="192.0.2.7"))
+        await probed(check(port, type="PTR", host="2001:db8::1"))
+    assert asked == ["7.2.0.192.in-addr.arpa", "1" + ".0" * 23 + ".8.b.d.0.1.0.0.2.ip6.arpa"]
+
+
+async def test_over_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    tls = {"ca_file": authority.file, "server_name": "dns.example"}
+    async with serving(answer(ADDRESS), tls=authority.server("dns.example")) as port:
+        run = await probed(check(port, transport="tls", tls=tls, timeout="2s"))
+        assert value(run, "phase_seconds", phase="tls") > 0
+        assert value(run, "certificate_expires_in") > 0
+        await fails(check(port, transport="tls", tls={"ca_file": authority.file}, timeout="2s"), Reason.TLS_NAME)
+    async with serving(answer(ADDRESS)) as port:
+        await fails(check(port, transport="tls"), Reason.TLS_HANDSHAKE, "TLS handshake")
+
+
+async def test_several_messages_of_one_connection_are_told_apart() -> None:
+    def both(question: bytes) -> list[bytes]:
+        return answer(code=3, number=1)(question) + answer(ADDRESS)(question)
+
+    async with serving(both) as port:
+        assert value(await probed(check(port, transport="tcp")), "answers") == 1
+
+
+@pytest.mark.parametrize(
+    ("by_tcp", "reason", "sentence"),
+    [
+        (lambda _: [], Reason.PROTOCOL, "closed the connection without an answer"),
+        (answer(flags=0x200), Reason.PROTOCOL, "cuts its answer about Shop.example.com A even on a connection"),
+        (lambda _: [b"short"], Reason.PROTOCOL, "malformed answer: it ends too early"),
+    ],
+)
+async def test_answers_that_do_not_fit_and_do_not_come(by_tcp: Answer, reason: Reason, sentence: str) -> None:
+    async with serving(answer(flags=0x200), by_tcp) as port:
+        await fails(check(port), reason, sentence)
+
+
+async def test_half_a_message_of_a_connection() -> None:
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"\1\0half")
+        writer.close()
+
+    server = await asyncio.start_server(half, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        await fails(check(port, transport="tcp"), Reason.PROTOCOL, "in the middle of its answer")
+
+
+def test_names_that_lead_through_a_maze_cost_little() -> None:
+    # 8,000 pointers, each to the one before it, and 400 records whose names go through all of them.
+    chain = b"\0\0" + b"".join(struct.pack("!H", 0xC000 | 28 + 2 * at) for at in range(4000))
+    start = struct.pack("!6H", 1, 0x8180, 1, 401, 0, 0) + b"\0" + struct.pack("!HH", 1, 1)
+    filler = b"\0" + struct.pack("!HHIH", 99, 1, 1, len(chain)) + chain
+    last = struct.pack("!H", 0xC000 | 28 + 2 * 4000)
+    records = (last + struct.pack("!HHIH", 99, 1, 1, 0)) * 400
+    with pytest.raises(ValueError, match="maze"):
+        dnsmessage.parse(start + filler + records)
+
+
+def soa(serial: int) -> bytes:
+    return record(6, b"\2ns\xc0\x0c\1h\0" + struct.pack("!5I", serial, 1, 2, 3, 4))
+
+
+async def test_serials_of_a_zone_s_servers_are_compared() -> None:
+    replies = [answer(soa(serial)) for serial in (5, 2**32 - 1, 7)]
+    async with serving(replies[0]) as first, serving(replies[1]) as second, serving(replies[2]) as third:
+        run = await probed(check(first, type="SOA", secondaries=[f"127.0.0.1:{second}", f"127.0.0.1:{third}"]))
+    found = values(run, "serial_behind")
+    assert found == {(("server", f"127.0.0.1:{second}"),): 6, (("server", f"127.0.0.1:{third}"),): -2}
+    assert value(run, "serial") == 5
+
+
+async def test_a_secondary_that_does_not_serve_the_zone() -> None:
+    async with serving(answer(soa(5))) as first, serving(answer(code=5)) as second, serving(answer(soa(4))) as third:
+        secondaries = [f"127.0.0.1:{port}" for port in (second, third)]
+        result = await fails(
+            check(first, type="SOA", secondaries=secondaries), Reason.DNS,
+            f"secondary 127.0.0.1:{second} does not serve Shop.example.com: REFUSED, 0 records",
+        )  # fmt: skip
+        assert list(values(result, "serial_behind").values()) == [1]
+        away = check(first, type="SOA", secondaries=[f"127.0.0.1:{closed_port()}"])
+        await fails(away, Reason.CONNECT_REFUSED, "nobody listens")
+    async with serving(lambda _: []) as mute, serving(answer(soa(4))) as second:
+        await fails(check(mute, type="SOA", secondaries=[f"127.0.0.1:{second}"]), Reason.READ_TIMEOUT)
+
+
+async def test_our_own_resolver_says_nothing_of_the_name() -> None:
+    port = closed_port()
+    resolve.use_name_servers([f"127.0.0.1:{port}"])
+    try:
+        await errs(check(port, server=None), Reason.CONNECT_REFUSED, f"nobody listens at 127.0.0.1:{port}")
+    finally:
+        resolve.use_name_servers(None)
+
+
+@pytest.mark.parametrize(
+    ("section", "matching", "sentence"),
+    [
+        ("answer", {"some": r"192\.0\.2\."}, ""),
+        ("answer", {"some": "MX"}, "no record of the answer section matches 'MX': Shop.example.com 300 IN A 192.0.2.1"),
+        ("answer", {"every": " A "}, ""),
+        ("answer", {"every": "192"}, "does not match '192': Shop.example.com 60 IN A 198.51.100.1"),
+        ("answer", {"none": "^evil"}, ""),
+        ("answer", {"none": "198"}, "a record of the answer section matches '198': Shop"),
+        ("answer", {"not_every": "192"}, ""),
+        ("answer", {"not_every": " A "}, "every record of the answer section matches"),
+        ("authority", {"some": "ns1"}, "no record of the authority section matches 'ns1'"),
+        ("authority", {"every": "x"}, ""),
+        ("authority", {"not_every": "x"}, ""),
+        ("additional", {"some": "TXT seen"}, ""),
+    ],
+)
+async def test_sections_are_searched(section: str, matching: dict[str, str], sentence: str) -> None:
+    reply = answer(ADDRESS, record(1, b"\xc6\x33\x64\1"), additional=(record(16, b"\4seen"), option(3, b"")))
+    async with serving(reply) as port:
+        asked = await ask(check(port, expect={section: matching}))
+    assert sentence in asked.sentence
+    assert bool(asked.fault) == bool(sentence)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"expect": {"answer": {"some": "(?=x)"}}}, "no regular expression (RE2)"),
+        ({"secondaries": ["ns2.example"]}, "need `type: SOA`"),
+        ({"host": "::1"}, "only PTR asks for those"),
+        ({"expect": {"code": []}}, "at least 1"),
+    ],
+)
+def test_mistakes_are_named(fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(sentence)):
+        check(53, **fields)
+
+
+def test_signatures_expire_when_they_say() -> None:
+    until = datetime(2026, 12, 1, tzinfo=UTC)
+    shown = dnsmessage.parse(answer(signature(until.timestamp()))(dnsmessage.question(1, "a", "A"))[0]).answers[0]
+    assert shown.data == "A 13 2 300 20261201000000 19700101000000 1 example c2ln"
+    assert dnsrecords.expires(shown.data) == until.timestamp()
