@@ -6,6 +6,8 @@ from base64 import b64encode
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urljoin
 
+from pydantic import BaseModel, ConfigDict, SecretStr
+
 from checks._expect import brief
 from checks._network import Endpoint, endpoint
 from checks.base import Url
@@ -28,6 +30,15 @@ def is_sensitive(header: str) -> bool:
 def basic(username: str, password: str) -> str:
     """The Authorization header of basic authentication (RFC 7617)."""
     return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
+
+
+class BasicAuth(BaseModel):
+    """A user's name and password."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    username: str
+    password: SecretStr = SecretStr("")
 
 
 @dataclass(frozen=True, slots=True)

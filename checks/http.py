@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import unquote
 
 import orjson
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     model_validator,
 )  # fmt: skip
 
 from checks import _answer, _network
+from checks._exchange import REDIRECTS, Method, exchange
 from checks._expect import Expect, JsonPath, brief, evaluated
 from checks._jsonpath import compile_number
-from checks._request import Hop, Sender, basic, is_sensitive, redirected, web_address
+from checks._request import BasicAuth, Hop, Sender, basic, is_sensitive, redirected, web_address
 from checks.base import Check, Failed, Measurement, Reason, Run, Url
 from checks.units import Size
 from checks.wire import http1
@@ -34,8 +32,6 @@ UNITS_BY_ENDING = {
 }  # fmt: skip
 """How the name of a measure tells its unit."""
 
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -44,21 +40,6 @@ class Plan:
     sender: Sender
     first: Hop
     measures: tuple[tuple[str, str, Callable[[Any], float | None]], ...]
-
-
-class BasicAuth(BaseModel):
-    """A user's name and password."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    username: str
-    password: SecretStr = SecretStr("")
-
-
-Method = Annotated[
-    Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
-]
 
 
 class Http(Check):
@@ -191,7 +172,9 @@ class Http(Check):
         hop = self._plan.first
         visited = set()
         for count in range(self.max_redirects + 1):
-            answer = await self._ask(hop, patience, trip)
+            answer = await exchange(
+                hop, self.ip_family, patience, trip, body_most=self.max_body, plain_most=self.max_decompressed
+            )
             location = answer.header(b"location") if answer.status in REDIRECTS else None
             if location is None or not self.follow_redirects:
                 return answer, count, hop
@@ -200,25 +183,6 @@ class Http(Check):
             if (hop.method, hop.url.reveal()) in visited:
                 raise WireError("read", "protocol", f"the redirects go in a circle, back to {hop.url}")
         raise WireError("read", "protocol", f"more than {self.max_redirects} redirects, the next to {hop.url}")
-
-    async def _ask(self, hop: Hop, patience: Patience, trip: _network.Trip) -> http1.Answer:
-        answer = http1.Answer()
-        line = await _network.reach(hop.to, self.ip_family, patience, trip)
-        try:
-            stream: http1.Stream = line
-            if hop.trust is not None:
-                stream = await _network.encrypt(line, hop.trust, hop.server_name, patience, trip)
-            await http1.ask(
-                stream, hop.question, patience,
-                body_most=self.max_body, plain_most=self.max_decompressed, answer=answer,
-            )  # fmt: skip
-        finally:
-            line.close()
-            if answer.first:
-                trip.add("processing", max(0.0, answer.first - answer.asked))
-                trip.add("transfer", max(0.0, answer.last - answer.first))
-            trip.kernel = trip.kernel and line.kernel
-        return answer
 
     def _record(self, run: Run, trip: _network.Trip, answer: http1.Answer, hops: int, hop: Hop) -> None:
         for phase, seconds in trip.phases():
