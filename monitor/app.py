@@ -36,7 +36,7 @@ from monitor.prober import Prober
 from monitor.scheduler import Scheduler
 from monitor.series import Series
 from monitor.state import State
-from monitor.store.history import History
+from monitor.store.history import History, results_beside
 from monitor.store.sqlite import SqliteStore
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class App:
         path = Path(config.store.removeprefix("sqlite://"))
         self.store = SqliteStore(path)
         self._stack.callback(self.store.close)
-        self.history = History(path.with_suffix(".results" + path.suffix))
+        self.history = History(results_beside(path))
         self._stack.callback(self.history.close)
         kept = self.store.load()
         self.engine = Engine(plan_of(config), kept, self.clock.now(), self.clock.wall_ahead)

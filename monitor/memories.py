@@ -28,11 +28,7 @@ class Memories:
         self._history = history
         self._written: dict[str, int] = {}
         self._complained: set[str] = set()
-        for key, (about, content) in history.memories().items():
-            if key in checks and about == _about(checks[key]):
-                kept = _read(content)
-                if kept is not None:
-                    prober.remember(key, {KEPT: kept})
+        recall(prober, history.memories(), checks)
 
     def of(self, key: str) -> dict[Any, Any]:
         """All that a check remembers; its JSON part stands under KEPT."""
@@ -83,6 +79,15 @@ class Memories:
         if check.key not in self._complained:
             self._complained.add(check.key)
             log.error("memory not kept", check=check.key, why=why)
+
+
+def recall(prober: Prober, written: Mapping[str, tuple[str, bytes]], checks: Mapping[str, Check]) -> None:
+    """Let the prober remember what was written of these checks, as far as it is good for them."""
+    for key, (about, content) in written.items():
+        if key in checks and about == _about(checks[key]):
+            kept = _read(content)
+            if kept is not None:
+                prober.remember(key, {KEPT: kept})
 
 
 def _about(check: Check) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import time
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from alerts.thresholds import judge
@@ -15,7 +16,10 @@ from checks.base import Check, Outcome, Result
 from checks.units import show_duration
 from monitor.commands.say import complain, data, out, progress, table
 from monitor.config import Config, ConfigError, find, load
+from monitor.memories import recall
 from monitor.prober import Prober
+from monitor.store.history import results_beside
+from monitor.store.recall import memories_of_another
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 GRAVE = (Severity.CRITICAL, Severity.HIGH)
@@ -32,7 +36,7 @@ def main(asked: argparse.Namespace) -> int:
     checks = _chosen(config, asked)
     if checks is None:
         return UNKNOWN
-    results = asyncio.run(_ask_all(checks))
+    results = asyncio.run(_ask_all(checks, results_beside(Path(config.store.removeprefix("sqlite://")))))
     rows = [_row(config, check, result) for check, result in zip(checks, results, strict=True)]
     if asked.json:
         data(rows)
@@ -58,9 +62,12 @@ def _chosen(config: Config, asked: argparse.Namespace) -> list[Check] | None:
     return chosen
 
 
-async def _ask_all(checks: list[Check]) -> list[Result]:
+async def _ask_all(checks: list[Check], results: Path) -> list[Result]:
     ended = 0
+    # What a daemon's checks remember (a heartbeat's pings, a counter's last value) is good for a look beside it, too.
     prober = Prober(time.time, lambda check, result: None, lambda key: None, lambda check: None, lambda late: None)
+
+    recall(prober, memories_of_another(results), {check.key: check for check in checks})
 
     async def ask(check: Check) -> Result:
         nonlocal ended

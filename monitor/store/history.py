@@ -126,7 +126,7 @@ class History:
 
     def memories(self) -> dict[str, tuple[str, bytes]]:
         """What was remembered of each check when it was last written: for what that is good, and the content."""
-        return recall.memories(self._connection)
+        return recall.memories(self._connection.read)
 
     def probes(self, reach: Mapping[str, float], now: float) -> Iterator[recall.Probe]:
         """The probes of these checks as far back as each reaches (seconds before `now`), oldest first."""
@@ -244,6 +244,11 @@ class History:
         except sqlite3.Error as why:
             self.trouble = f"cannot write {self.path}: {why}"
         self._connection.close()
+
+
+def results_beside(store: Path) -> Path:
+    """The file of results that belongs to a store's file."""
+    return store.with_suffix(".results" + store.suffix)
 
 
 def _tune(connection: sqlite3.Connection) -> None:

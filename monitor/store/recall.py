@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 import orjson
@@ -34,10 +37,19 @@ def written(labels: Labels) -> str:
     return orjson.dumps(labels).decode() if labels else ""
 
 
-def memories(connection: Connection) -> dict[str, tuple[str, bytes]]:
+def memories(read: Callable[[str], sqlite3.Cursor]) -> dict[str, tuple[str, bytes]]:
     """For each check for what its memory is good, and the content."""
     statement = "SELECT key, about, content FROM memories JOIN checks ON id = check_id"
-    return {key: (about, content) for key, about, content in connection.read(statement)}
+    return {key: (about, content) for key, about, content in read(statement)}
+
+
+def memories_of_another(path: Path) -> dict[str, tuple[str, bytes]]:
+    """The same out of a file that a daemon may be writing; empty where there is none that can be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
+            return memories(connection.execute)
+    except sqlite3.Error:
+        return {}
 
 
 def probes(connection: Connection, reach: Mapping[str, float], now: float) -> Iterator[Probe]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -97,6 +100,27 @@ async def test_what_a_check_keeps_goes_on_after_a_kill_and_a_reload(tmp_path):
             daemon.log.clear()
             await daemon.logged("probed")
             assert await probes(daemon) > before
+
+
+async def test_a_look_from_the_command_line_knows_what_the_daemon_knows_and_changes_nothing(tmp_path):
+    async with (
+        Inbox() as inbox,
+        Daemon(tmp_path, tank(tmp_path, inbox, "failed"), RUNWATCH_LOG_LEVEL="debug") as daemon,
+    ):
+        await daemon.logged("probed")
+        await written(daemon)
+        command = [sys.executable, "-m", "monitor", "check", "-c", str(daemon.file), "--json"]
+        asked = await asyncio.create_subprocess_exec(
+            *command,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RUNWATCH_STORE": f"sqlite://{daemon.store}"},
+            cwd=Path(__file__).parents[2],
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await asked.communicate()
+        [row] = json.loads(said)
+        [probes] = [one["value"] for one in row["measurements"] if one["name"] == "probes"]
+        assert asked.returncode == 0
+        assert probes >= 2
 
 
 async def test_a_page_carries_what_the_diagnosis_found(tmp_path):
