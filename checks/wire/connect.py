@@ -120,10 +120,10 @@ class Line:
 
     def _broken(self, step: str, why: OSError) -> WireError:
         if why.errno in _OURS:
-            return WireError(step, "internal", f"cannot talk to {self.name}: {_words(why.errno)}", ours=True)
+            return WireError(step, "internal", f"cannot talk to {self.name}: {words(why.errno)}", ours=True)
         if why.errno == errno.ECONNREFUSED:
-            return WireError(step, "connect_refused", f"nobody listens at {self.name}: {_words(why.errno)}")
-        return WireError(step, "protocol", f"{self.name} broke the connection: {_words(why.errno)}")
+            return WireError(step, "connect_refused", f"nobody listens at {self.name}: {words(why.errno)}")
+        return WireError(step, "protocol", f"{self.name} broke the connection: {words(why.errno)}")
 
     def __enter__(self) -> Line:
         return self
@@ -256,13 +256,14 @@ class _Race:
         sock.close()
 
 
-def _words(number: int | None) -> str:
+def words(number: int | None) -> str:
+    """What the system says of an error's number."""
     return os.strerror(number).lower() if number else "unknown error"
 
 
 def _unconnected(faults: Sequence[tuple[Address, int]]) -> WireError:
     """One fault for all attempts: the target's if any of them reached as far as the target's network."""
-    tried = "; ".join(f"{show(address)}: {_words(error)}" for address, error in faults)
+    tried = "; ".join(f"{show(address)}: {words(error)}" for address, error in faults)
     sentence = f"cannot connect to {tried}"
     theirs = [error for _, error in faults if error not in _OURS]
     if not theirs:
