@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -18,6 +19,7 @@ import aiohttp
 import orjson
 from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from checks import _network
 from checks._expect import brief
@@ -133,8 +135,9 @@ class Api:
         accept: Sequence[int] = (200,),
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        encoded: bool = False,
     ) -> Answer:
-        """The answer to one request, of a status in `accept` (none: any).
+        """The answer to one request, of a status in `accept` (none: any). An `encoded` path is sent to the letter.
 
         Raises Failed or Errored with the reason: a refusal to let us in (401, 403) and a rate limit (429) are ours.
         """
@@ -143,12 +146,13 @@ class Api:
         # Connecting ends a moment before, so that it is told apart from waiting for the answer.
         timeout = aiohttp.ClientTimeout(total=max(left, 0.001), sock_connect=max(left, 0.001) * SHARE)
         address = f"{self.base}{path}"
+        to = URL(address, encoded=True) if encoded else address
         pairs = [
             (key, one) for key, held in (query or {}).items() for one in ([held] if isinstance(held, str) else held)
         ]
         try:
             async with self._session.request(
-                method, address, params=pairs or None, data=content, headers=headers, timeout=timeout,
+                method, to, params=pairs or None, data=content, headers=headers, timeout=timeout,
                 allow_redirects=False,
                 server_hostname=self._tls.server_name or None if self._tls and address.startswith("https:") else None,
             ) as answer:  # fmt: skip
@@ -213,7 +217,7 @@ def refused(answer: Answer) -> Failed | Errored:
 
 def _by_number(start: str, why: aiohttp.ClientConnectorError | OSError) -> Failed | Errored:
     number = why.errno or getattr(getattr(why, "os_error", None), "errno", None)
-    said = (why.strerror or str(why)).lower()
+    said = (os.strerror(number) if number and number > 0 else str(why)).lower()
     if number in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENETUNREACH, errno.EADDRNOTAVAIL):
         return Errored(Reason.INTERNAL, f"{start}: {said}")
     if number in (errno.EACCES, errno.EPERM):
