@@ -41,19 +41,21 @@ def _has_rustls() -> bool:
 
 def suits_rustls(trust: Trust) -> bool:
     """Whether Rustls can do it, which knows no TLS below 1.2; showing certificates and blind trust are OpenSSL's."""
-    return RUSTLS and trust.verify and not trust.cert_file and trust.min_version in ("1.2", "1.3") and _has_rustls()
+    blind = not trust.verify or not trust.names
+    return RUSTLS and not blind and not trust.cert_file and trust.min_version in ("1.2", "1.3") and _has_rustls()
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
     """Whom to believe and as whom to appear; `ca_file` "" is the system's store, `cert_file` "" is no client
-    certificate."""
+    certificate. `names` false takes a trusted certificate whatever name it bears."""
 
     verify: bool = True
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
     min_version: str = "1.2"
+    names: bool = True
 
     def stamps(self) -> tuple[int, ...]:
         """When each named file changed, so that a renewed one is read again. Raises OSError."""
@@ -112,8 +114,8 @@ def _made_once(key: tuple[Trust, bool, tuple[int, ...]]) -> ssl.SSLContext:
 def _with_openssl(trust: Trust) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = VERSIONS[trust.min_version]
+    context.check_hostname = trust.verify and trust.names
     if not trust.verify:
-        context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif trust.ca_file:
         context.load_verify_locations(trust.ca_file)
