@@ -55,9 +55,9 @@ class TlsSettings(BaseModel):
             raise ValueError("key_file needs cert_file beside it")
         return self
 
-    def trust(self) -> Trust:
-        """The same for the wire."""
-        return Trust(self.verify, self.ca_file, self.cert_file, self.key_file, self.min_version)
+    def trust(self, protocols: tuple[str, ...] = ()) -> Trust:
+        """The same for the wire; `protocols` are offered on top of TLS (ALPN)."""
+        return Trust(self.verify, self.ca_file, self.cert_file, self.key_file, self.min_version, protocols=protocols)
 
 
 @dataclass(frozen=True, slots=True)

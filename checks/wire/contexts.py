@@ -48,7 +48,8 @@ def suits_rustls(trust: Trust) -> bool:
 @dataclass(frozen=True, slots=True)
 class Trust:
     """Whom to believe and as whom to appear; `ca_file` "" is the system's store, `cert_file` "" is no client
-    certificate. `names` false takes a trusted certificate whatever name it bears."""
+    certificate. `names` false takes a trusted certificate whatever name it bears. `protocols` are those to offer on top
+    of TLS (ALPN)."""
 
     verify: bool = True
     ca_file: str = ""
@@ -56,6 +57,7 @@ class Trust:
     key_file: str = ""
     min_version: str = "1.2"
     names: bool = True
+    protocols: tuple[str, ...] = ()
 
     def stamps(self) -> tuple[int, ...]:
         """When each named file changed, so that a renewed one is read again. Raises OSError."""
@@ -114,6 +116,8 @@ def _made_once(key: tuple[Trust, bool, tuple[int, ...]]) -> ssl.SSLContext:
 def _with_openssl(trust: Trust) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = VERSIONS[trust.min_version]
+    if trust.protocols:
+        context.set_alpn_protocols(list(trust.protocols))
     context.check_hostname = trust.verify and trust.names
     if not trust.verify:
         context.verify_mode = ssl.CERT_NONE
@@ -131,6 +135,8 @@ def _with_rustls(trust: Trust) -> ssl.SSLContext:
 
     context: ssl.SSLContext = rtls.SSLContext(rtls.PROTOCOL_TLS_CLIENT)
     context.minimum_version = VERSIONS[trust.min_version]
+    if trust.protocols:
+        context.set_alpn_protocols(list(trust.protocols))
     if trust.ca_file:
         # Rustls takes a file without certificates for good; OpenSSL says what is wrong with it.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(trust.ca_file)

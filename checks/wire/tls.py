@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from checks.wire.certificates import Certificate, describe, read_chain, untrusted
@@ -182,7 +183,7 @@ async def _named(line: Line, trust: Trust, server_name: str, patience: Patience,
         code, message = why.verify_code, why.verify_message
     except (ssl.SSLError, ValueError) as why:
         raise fault(why, line.name) from None
-    blind = Trust(False, "", trust.cert_file, trust.key_file, trust.min_version)
+    blind = replace(trust, verify=False, ca_file="")
     try:
         await line.renew()
         chain = (await _encrypted(line, blind, server_name, patience, prepare, rustls=False)).chain()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 from checks.base import Check, Labels, Outcome, Reason, Result, Run
 from checks.wire.clock import want_stamps
+from checks.wire.fault import WireError
 from checks.wire.ready import ready
+from checks.wire.resolve import name_servers
 from monitor.prober import Prober
 from tests.leaks import held, left_since
 
@@ -31,8 +34,9 @@ async def result_of(check: Check, memory: Memory | None = None) -> Result:
     """One probe through the real prober: its deadline, its words, its scrubbing. It must leave nothing behind."""
     # The engine's own, which the first probe of a loop opens for all that follow.
     ready(asyncio.get_running_loop())
-    with socket.socket() as first:
+    with socket.socket() as first, suppress(WireError):
         want_stamps(first)
+        name_servers()
     before = held()
     prober = Prober(time.time, lambda *_: None, lambda _: None, lambda _: None, lambda _: None)
     if memory is not None:
