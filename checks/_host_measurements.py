@@ -58,7 +58,10 @@ MEASUREMENTS = (
     M("pressure_ratio", "ratio", "Time since the last probe that some, or all, tasks waited.", ("resource", "tasks")),
     M("pressure_minute_ratio", "ratio", "The same as the kernel averages it over a minute.", ("resource", "tasks")),
     *(
-        _counter(f"pressure_{what}_seconds_total", "seconds", f"Time that {text}.", f"node_pressure_{what}_seconds_total", ())
+        _counter(
+            f"pressure_{what}_seconds_total", "seconds", f"Time that {text}.",
+            f"node_pressure_{what}_seconds_total", (),
+        )
         for what, text in WAITS
     ),
     M("disk_size_bytes", "bytes", "Size of a file system.", MOUNT, also="node_filesystem_size_bytes"),
