@@ -1,210 +1,265 @@
-"""Asks a Redis, Valkey or compatible server how it is: PING, INFO and the slow log, in one round trip."""
+"""Asks a Redis or Valkey server how it is; alone, behind Sentinels, or as a node of a cluster."""
 
 from __future__ import annotations
 
-from time import time
-from typing import Annotated, ClassVar
-from urllib.parse import unquote
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from typing import ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, model_validator
 
 from checks import _network as network
-from checks._redis_answers import MEASUREMENTS, PLAIN, number, pairs, parse_info, progress, slow_entry
-from checks._resp import Refused, Replies, Reply, commands
-from checks.base import Check, Errored, Failed, Measurement, Reason, Run, Url
+from checks import _redis_diagnosis as diagnosis
+from checks._redis_answers import parse_info
+from checks._redis_cluster import Cluster, Node, down, read_nodes, record_cluster, worth_asking
+from checks._redis_link import PORT, Door, Link, RedisUrl, door, linked, passwords, remember_limit
+from checks._redis_measurements import MEASUREMENTS, RECOMMENDED, by_node
+from checks._redis_record import Recorder
+from checks._redis_sample import Sample, sample_expiry
+from checks._redis_sentinel import Sentinel, find_master, master_name
+from checks._resp import Refused, Reply
+from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run
 from checks.wire.certificates import visible
-from checks.wire.connect import Line
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
-from checks.wire.tls import Secure
 
-FULL = "max number of clients"
-RIGHTS = "ACL SETUSER <our user> +ping +info +slowlog|len +slowlog|get"
-
-
-def _redis_url(url: Url) -> Url:
-    if url.parts.scheme not in ("redis", "rediss"):
-        raise ValueError("an address such as redis://:password@host:6379/0, or rediss:// for TLS, is wanted")
-    network.endpoint(url, 6379)
-    if "password=" in url.parts.query:
-        raise ValueError("write the password before the host, user:password@host: there it is kept secret")
-    return url
+AT_ONCE = 8
+"""Nodes that are asked at the same time."""
+NODES = "nodes"
+SEEDS = 3
+"""Nodes that are remembered, to be asked of their cluster where those that are configured are silent."""
+ONE_SEED, ONE_NODE, ALL_NODES = 0.5, 0.4, 0.9
+"""Shares of the probe's time: for finding a node that tells, for one more node, until all have told."""
 
 
 class Redis(Check):
     """A Redis or Valkey server, asked over a fresh connection, so that "max number of clients" is seen."""
 
     measurements: ClassVar[tuple[Measurement, ...]] = MEASUREMENTS
+    recommended: ClassVar[tuple[Recommended, ...]] = RECOMMENDED
     up: ClassVar[str] = "redis_up"
 
-    url: Annotated[Url, AfterValidator(_redis_url)] = Field(
-        description="redis://user:password@host:port, or rediss:// for TLS."
+    url: RedisUrl = Field(
+        description="redis://user:password@host:port, or rediss:// for TLS; "
+        "with `sentinel`, the master's name stands in the place of the host."
     )
     tls: network.TlsSettings = Field(default=network.TlsSettings(), description="Settings of the encryption.")
+    sentinel: Sentinel | None = Field(default=None, description="The Sentinels that know who the master is.")
+    cluster: Cluster | None = Field(
+        default=None, description="That this is a Redis Cluster, every node of which is asked; `true` is enough."
+    )
     slowlog_entries: int = Field(
         default=5, ge=0, le=128, description="Slow commands to show when there are new ones; 0 leaves the slow log."
     )
     hit_ratio_minimum_lookups: int = Field(
         default=100, ge=1, description="Lookups that hit_ratio is taken over at least; of fewer it is noise."
     )
+    sample: Sample | None = Field(default=None, description="Keys to look at for their expiry in every probe.")
 
-    @property
-    def where(self) -> str:
-        """The server in sentences."""
-        return f"Redis at {network.endpoint(self.url, 6379)}"
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Redis:
+        if self.sentinel is not None and self.cluster is not None:
+            raise ValueError("a cluster has no Sentinels: set one of `sentinel` and `cluster`")
+        if self.cluster is not None and self.url.parts.path.strip("/0"):
+            raise ValueError("a cluster has no databases but 0")
+        return self
+
+    def declared(self) -> tuple[Measurement, ...]:
+        """In a cluster, most numbers are by node."""
+        return MEASUREMENTS if self.cluster is None else tuple(map(by_node, MEASUREMENTS))
 
     def secrets(self) -> tuple[str, ...]:
         """Also the password as the server knows it, without the address's escapes."""
-        return tuple(dict.fromkeys((*super().secrets(), *map(unquote, self.url.secrets()))))
+        return tuple(dict.fromkeys((*super().secrets(), *passwords(self.url))))
+
+    @property
+    def rights(self) -> str:
+        """What an administrator must say for all that this check does."""
+        asked = ["+ping", "+info"]
+        asked += ["+slowlog|len", "+slowlog|get"] if self.slowlog_entries else []
+        asked += ["+cluster|info", "+cluster|nodes"] if self.cluster is not None else []
+        asked += ["+select"] if self.url.parts.path.strip("/0") else []
+        asked += ["~*", "+scan", "+ttl"] if self.sample is not None else []
+        return f"ACL SETUSER <our user> {' '.join(asked)}"
 
     async def probe(self, run: Run) -> None:
-        """Ask once: one connection, one write, one answer to each command."""
+        """Ask once: one connection to each server, two round trips."""
         trip = network.Trip()
         try:
-            with Patience(self.timeout) as patience:
-                replies = await self._ask(patience, trip)
+            if self.cluster is None:
+                await self._alone(run, trip)
+            else:
+                await self._every_node(self.cluster, run, trip)
         except WireError as why:
             raise network.translated(why) from None
-        run.timed(trip.total(), trip.clock)
-        self._read(replies, run)
 
-    async def _ask(self, patience: Patience, trip: network.Trip) -> dict[str, Reply]:
-        """The replies by the name of their command; none after a refusal that says it all."""
-        to = network.endpoint(self.url, 6379)
-        asked: dict[str, tuple[str, ...]] = {"AUTH": self._credentials()} if self.url.parts.password else {}
-        asked |= {"PING": ("PING",), "INFO": ("INFO",)}
-        if self.slowlog_entries:
-            asked |= {"LEN": ("SLOWLOG", "LEN"), "GET": ("SLOWLOG", "GET", str(self.slowlog_entries))}
-        with await network.reach(to, "any", patience, trip) as line:
-            stream: Line | Secure = line
-            if self.url.parts.scheme == "rediss":
-                stream = await network.encrypt(line, self.tls.trust(), network.sni(to, self.tls), patience, trip)
-            patience.doing("read", "read_timeout", f"cannot ask {self.where}: it is connected, but does not answer")
-            await stream.send(commands(*asked.values()))
-            began = line.sent
-            reader = Replies(stream, self.where)
-            replies: dict[str, Reply] = {}
-            for name in asked:
-                reply = replies[name] = await reader.next()
-                # Before its first word a full server hangs up, and after a refused AUTH all else is refused too.
-                if isinstance(reply, Refused) and (name == "AUTH" or FULL in reply):
-                    break
-            trip.add("processing", max(0.0, line.arrived - began))
-            trip.kernel = trip.kernel and line.kernel
-            return replies
+    async def diagnose(self, run: Run) -> None:
+        """Memory, slow and costly commands, the biggest keys of a sample, who is connected."""
+        try:
+            began = asyncio.get_running_loop().time()
+            to = await self._door(run, record=False)
+            with Patience(DIAGNOSIS - (asyncio.get_running_loop().time() - began)) as patience:
+                async with linked(to, patience, network.Trip(), run) as link:
+                    await diagnosis.diagnose(link, run)
+        except WireError as why:
+            raise network.translated(why) from None
 
-    def _credentials(self) -> tuple[str, ...]:
-        user, password = unquote(self.url.parts.username or ""), unquote(self.url.parts.password or "")
-        # Servers before 6.0 know no users.
-        return ("AUTH", user, password) if user else ("AUTH", password)
+    async def _door(self, run: Run, record: bool = True) -> Door:
+        """Where the server is: as written, or as the Sentinels say."""
+        if self.sentinel is None:
+            return door(self.url, self.tls, self.rights)
+        name = master_name(self.url)
+        written = door(self.url, self.tls, self.rights)
+        return await find_master(self.sentinel, name, written, self.tls, self.timeout, run, record)
 
-    def _read(self, replies: dict[str, Reply], run: Run) -> None:
-        for name in ("AUTH", "PING", "INFO"):
-            reply = replies.get(name)
-            if isinstance(reply, Refused):
-                raise self._refusal(reply, name, replies, run)
-        info = parse_info(replies["INFO"])
+    async def _alone(self, run: Run, trip: network.Trip) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        to = await self._door(run)
+        spent = loop.time() - began if self.sentinel is not None else 0.0
+        with Patience(self.timeout - spent) as patience:
+            async with linked(to, patience, trip, run) as link:
+                info = await self._look(link, run, {})
+                run.timed(trip.total(), trip.clock)
+        if self.sentinel is not None and info.get("role") != "master":
+            role = visible(info.get("role", "something else"), 20)
+            raise Failed(Reason.ASSERTION, f"the Sentinels call {to} master, but it says that it is a {role}")
+
+    async def _look(self, link: Link, run: Run, labels: dict[str, str]) -> dict[str, str]:
+        """Ask one server and record what it says; its INFO."""
+        replies = await link.ask(("INFO",), *self._slowlog)
+        info = self._info(link, replies[0])
+        await self._record(link, info, replies[1:], run, labels)
+        return info
+
+    @property
+    def _slowlog(self) -> list[tuple[str, ...]]:
+        return [("SLOWLOG", "LEN"), ("SLOWLOG", "GET", str(self.slowlog_entries))] if self.slowlog_entries else []
+
+    async def _record(
+        self, link: Link, info: dict[str, str], slowlog: list[Reply], run: Run, labels: dict[str, str]
+    ) -> None:
+        remember_limit(run, link.door, info.get("maxclients", ""))
+        recorder = Recorder(run, info, str(link.door.to), labels)
+        run.record("ping_seconds", link.ping_seconds, **labels)
+        recorder.info(self.hit_ratio_minimum_lookups)
+        unread: list[tuple[str, Refused]] = []
+        if slowlog:
+            refused = next((reply for reply in slowlog if isinstance(reply, Refused)), None)
+            unread += [("the slow log", refused)] if refused is not None else []
+            recorder.slowlog(*slowlog)
+        if self.sample is not None:
+            refused = await sample_expiry(link, self.sample, run, labels)
+            unread += [("a sample of the keys", refused)] if refused is not None else []
+        self._tell_unread(unread, link, run, labels)
+
+    def _tell_unread(self, unread: list[tuple[str, Refused]], link: Link, run: Run, labels: dict[str, str]) -> None:
+        run.record("parts_unread", len(unread), **labels)
+        if unread:
+            said = [f"cannot read {part} of {link.door}: {visible(refused, 200)}" for part, refused in unread]
+            if any(refused.code == "NOPERM" for _, refused in unread):
+                said.append(f"as its administrator run: {self.rights}")
+            run.evidence("not read" + (f" of {link.door.to}" if labels else ""), "\n".join(said))
+
+    def _info(self, link: Link, reply: Reply) -> dict[str, str]:
+        if isinstance(reply, Refused):
+            raise link.refusal(reply, "INFO")
+        info = parse_info(reply)
         if "redis_version" not in info:
-            raise Failed(Reason.PROTOCOL, f"cannot ask {self.where}: its INFO names no version, so it is no Redis")
-        run.memory["maxclients"] = info.get("maxclients", "")
-        self._record(info, run)
-        _record_replication(info, run)
-        _record_persistence(info, run)
-        self._record_slowlog(replies, run)
+            raise Failed(Reason.PROTOCOL, f"cannot ask {link.door}: its INFO names no version, so it is no Redis")
+        if info.get("redis_mode") == "sentinel":
+            raise Errored(Reason.INTERNAL, f"{link.door} is a Sentinel: it belongs under `sentinel`, not into `url`")
+        return info
 
-    def _refusal(self, reply: Refused, name: str, replies: dict[str, Reply], run: Run) -> Failed | Errored:
-        """What the server's own words mean."""
-        said = visible(reply, 200)
-        if FULL in reply:
-            limit = run.memory.get("maxclients")
-            known = f" (maxclients is {limit})" if limit else ""
-            return Failed(Reason.CONNECT_REFUSED, f"cannot connect to {self.where}: {FULL} reached{known}")
-        match reply.code:
-            case "NOAUTH":
-                return Errored(Reason.AUTH, f"cannot ask {self.where}: it wants a password: {said}")
-            case "NOPERM":
-                return Errored(Reason.AUTH, f"cannot ask {self.where}: {said}; as its administrator run: {RIGHTS}")
-            case "LOADING":
-                how_far = progress(parse_info(replies.get("INFO")))
-                return Failed(Reason.PROTOCOL, f"cannot use {self.where}: it is loading its data{how_far}")
-        if name == "AUTH" or reply.code == "DENIED":
-            return Errored(Reason.AUTH, f"cannot ask {self.where}: it does not let us in: {said}")
-        return Failed(Reason.PROTOCOL, f"cannot use {self.where}: it answers {name} with: {said}")
+    async def _every_node(self, cluster: Cluster, run: Run, trip: network.Trip) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.timeout * ALL_NODES
+        seed, info, nodes = await self._seed(cluster, run, trip)
+        run.timed(trip.total(), trip.clock)
+        record_cluster(run, info, nodes)
+        others = worth_asking(nodes, cluster.nodes)
+        run.kept[NODES] = [[node.host, node.port] for node in others[:SEEDS]]
+        turns = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._node(node, seed, until, turns, run)) for node in others]
+        faults = [fault for task in tasks if (fault := task.result())]
+        if faults:
+            run.evidence("nodes that do not tell", "\n".join(faults))
+        why = down(info, nodes)
+        if why:
+            raise Failed(Reason.ASSERTION, f"the cluster of {seed} serves nobody: {why}")
 
-    def _record(self, info: dict[str, str], run: Run) -> None:
-        for name, field in PLAIN:
-            value = number(info, field)
-            if value is not None:
-                run.record(name, value)
-        used, most = number(info, "used_memory"), number(info, "maxmemory")
-        if used is not None and most:
-            run.record("memory_used_ratio", used / most)
-        hits, misses = number(info, "keyspace_hits"), number(info, "keyspace_misses")
-        if hits is not None and misses is not None:
-            run.share("hit_ratio", hits, misses, self.hit_ratio_minimum_lookups)
-        evicted = number(info, "evicted_keys")
-        if evicted is not None:
-            run.rate("evictions_per_second", evicted)
-        connected, clients = number(info, "connected_clients"), number(info, "maxclients")
-        if connected is not None and clients:
-            run.record("clients_used_ratio", connected / clients)
-        rejected = number(info, "rejected_connections")
-        grown = run.growth("rejected_connections", rejected) if rejected is not None else None
-        if grown is not None:
-            run.record("rejected_connections_new", grown)
-        for key in info:
-            if key.startswith("db") and key[2:].isdigit():
-                space = pairs(info[key])
-                run.record("keys", number(space, "keys") or 0, db=key)
-                run.record("keys_expiring", number(space, "expires") or 0, db=key)
+    async def _seed(self, cluster: Cluster, run: Run, trip: network.Trip) -> tuple[Door, dict[str, str], list[Node]]:
+        """The first node that tells of its cluster, and what it tells. Raises Failed or Errored where none does."""
+        doors = self._doors(cluster, run)
+        faults: list[Failed | Errored] = []
+        for each in doors:
+            try:
+                with Patience(self.timeout * ONE_SEED / len(doors)) as patience:
+                    async with linked(each, patience, trip, run) as link:
+                        return each, *await self._tell_cluster(link, run)
+            except WireError as why:
+                faults.append(network.translated(why))
+            except (Failed, Errored) as why:
+                faults.append(why)
+        raise next((fault for fault in faults if isinstance(fault, Failed)), faults[0])
 
-    def _record_slowlog(self, replies: dict[str, Reply], run: Run) -> None:
-        length, entries = replies.get("LEN"), replies.get("GET")
-        for reply in (length, entries):
-            if isinstance(reply, Refused) and reply.code == "NOPERM":
-                raise Errored(
-                    Reason.AUTH,
-                    f"cannot read the slow log of {self.where}: {visible(reply, 200)}; as its administrator run: "
-                    f"{RIGHTS}; or set slowlog_entries: 0",
-                )
-        if not isinstance(length, int) or not isinstance(entries, list):
-            return
-        run.record("slowlog_length", length)
-        slow = [entry for entry in map(slow_entry, entries) if entry is not None]
-        newest = max((entry.serial + 1 for entry in slow), default=0)
-        # An emptied log keeps its numbers, so what grew may be more than what is there.
-        grown = run.growth("slowlog", newest) if slow or "slowlog" not in run.kept.get("growth", {}) else 0.0
-        if grown is None:
-            return
-        run.record("slowlog_new", min(grown, length))
-        fresh = [entry for entry in slow if entry.serial >= newest - grown]
-        if fresh:
-            run.evidence("slow commands", "\n".join(str(entry) for entry in fresh))
+    def _doors(self, cluster: Cluster, run: Run) -> list[Door]:
+        """Where to begin: as written, and at nodes that were there the last time."""
+        first = door(self.url, self.tls, self.rights)
+        doors = [first, *(replace(first, to=network.endpoint(url, PORT)) for url in cluster.addresses)]
+        kept = run.kept.get(NODES)
+        for node in kept[:SEEDS] if isinstance(kept, list) else ():
+            match node:
+                case [str(host), int(port)]:
+                    with suppress(ValueError):
+                        doors.append(first.at(host, port))
+        return list({str(each.to): each for each in doors}.values())
 
+    async def _tell_cluster(self, link: Link, run: Run) -> tuple[dict[str, str], list[Node]]:
+        whole, listed, *replies = await link.ask(("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("INFO",), *self._slowlog)
+        info = self._info(link, replies[0])
+        for reply in (whole, listed):
+            if isinstance(reply, Refused):
+                if info.get("cluster_enabled") == "0":
+                    raise Errored(Reason.INTERNAL, f"{link.door} is no cluster: leave `cluster` out")
+                raise link.refusal(reply, "CLUSTER")
+        nodes, state = read_nodes(listed), parse_info(whole)
+        if "cluster_state" not in state:
+            raise Failed(Reason.PROTOCOL, f"cannot ask {link.door}: its CLUSTER INFO names no state")
+        itself = next((f"{node.host}:{node.port}" for node in nodes if "myself" in node.flags and node.host), "")
+        labels = {"node": itself or str(link.door.to)}
+        _record_state(run, state, labels)
+        await self._record(link, info, replies[1:], run, labels)
+        return state, nodes
 
-def _record_replication(info: dict[str, str], run: Run) -> None:
-    run.record("master", float(info.get("role") == "master"))
-    if info.get("role") == "slave":
-        primary = {"master_host": info.get("master_host", ""), "master_port": info.get("master_port", "")}
-        run.record("master_link_up", float(info.get("master_link_status") == "up"), **primary)
-        heard = number(info, "master_last_io_seconds_ago")
-        if heard is not None and heard >= 0:
-            run.record("master_last_io_seconds", heard, **primary)
-    replicas = [pairs(text) for key, text in info.items() if key.startswith("slave") and key[5:].isdigit()]
-    lags = [lag for replica in replicas if (lag := number(replica, "lag")) is not None and lag >= 0]
-    if lags:
-        run.record("replica_lag_seconds", max(lags))
-    written = number(info, "master_repl_offset")
-    read = [at for replica in replicas if (at := number(replica, "offset")) is not None]
-    if read and written is not None:
-        run.record("replica_lag_bytes", max(0.0, written - min(read)))
+    async def _node(self, node: Node, seed: Door, until: float, turns: asyncio.Semaphore, run: Run) -> str:
+        """Ask one more node; why it does not tell, empty where it does."""
+        labels = {"node": f"{node.host}:{node.port}"}
+        try:
+            async with turns:
+                left = until - asyncio.get_running_loop().time()
+                with Patience(max(0.001, min(left, self.timeout * ONE_NODE))) as patience:
+                    async with linked(seed.at(node.host, node.port), patience, network.Trip(), run) as link:
+                        state, *replies = await link.ask(("CLUSTER", "INFO"), ("INFO",), *self._slowlog)
+                        await self._record(link, self._info(link, replies[0]), replies[1:], run, labels)
+            _record_state(run, parse_info(state), labels)
+            return ""
+        except ValueError as why:
+            return f"{labels['node']}: {why}"
+        except WireError as why:
+            fault = network.translated(why)
+        except (Failed, Errored) as why:
+            fault = why
+        if isinstance(fault, Failed):
+            run.record("node_up", 0.0, **labels)
+        else:
+            run.record("parts_unread", 1, **labels)
+        return fault.sentence
 
 
-def _record_persistence(info: dict[str, str], run: Run) -> None:
-    if "rdb_last_bgsave_status" in info:
-        run.record("rdb_last_save_ok", float(info["rdb_last_bgsave_status"] == "ok"))
-    saved, micros = number(info, "rdb_last_save_time"), number(info, "server_time_usec")
-    if saved:
-        run.record("rdb_last_save_age_seconds", max(0.0, (micros / 1e6 if micros else time()) - saved))
-    if info.get("aof_enabled") == "1" and "aof_last_write_status" in info:
-        run.record("aof_last_write_ok", float(info["aof_last_write_status"] == "ok"))
+def _record_state(run: Run, state: dict[str, str], labels: dict[str, str]) -> None:
+    run.record("node_up", 1.0, **labels)
+    if "cluster_state" in state:
+        run.record("cluster_ok", float(state["cluster_state"] == "ok"), **labels)
