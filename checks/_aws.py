@@ -24,6 +24,7 @@ from checks.base import Errored, Failed, Reason, Run, Url
 from checks.units import show_duration
 from checks.wire.certificates import visible
 
+LARGEST = 4 * 2**20
 FOUND = "aws credentials"
 SHARE = 0.6
 """Of the probe's time that finding credentials may take: the rest is for the question."""
@@ -69,7 +70,7 @@ class Credentials(BaseModel):
             raise ValueError("write a key or a profile, not both")
         return self
 
-    async def keys(self, run: Run, seconds: float) -> Keys:
+    async def found(self, run: Run, seconds: float) -> Keys:
         """The keys to sign with, found within `seconds`. Raises Errored."""
         if self.access_key_id:
             return Keys(
@@ -134,10 +135,10 @@ class Aws:
         self._seconds = seconds
         self._run = run
         self._keys = Keys("", "")
-        self._api = Api(name, base.reveal(), seconds, tls=tls)
+        self._api = Api(name, base.reveal(), seconds, tls=tls, largest=LARGEST)
 
     async def __aenter__(self) -> Self:
-        self._keys = await self._credentials.keys(self._run, self._seconds * SHARE)
+        self._keys = await self._credentials.found(self._run, self._seconds * SHARE)
         await self._api.__aenter__()
         return self
 

@@ -1,0 +1,95 @@
+"""A moto server, which stands in for AWS: a process of its own that verifies signatures and what a user is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, closing
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from monitor.demo.process import Server
+
+REGION = "eu-central-1"
+OPEN = 5
+"""Requests that are let in without a signature: those that make the first user."""
+
+
+class Moto(Server):
+    """AWS on loopback, with a user who may do everything: `key_id` and `secret`."""
+
+    title = "moto"
+    key_id = secret = ""
+
+    @property
+    def url(self) -> str:
+        """Its address, for every service."""
+        return f"http://{self.address}"
+
+    def _command(self) -> list[str]:
+        starts = f"import os; os.environ['INITIAL_NO_AUTH_ACTION_COUNT'] = '{OPEN}'; from moto.server import main; "
+        return [sys.executable, "-W", "ignore", "-c", f"{starts} main(['-H', '127.0.0.1', '-p', '{self.port}'])"]
+
+    async def _answers(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    def client(self, service: str) -> Any:
+        """boto3's client of the user who may do everything; close it."""
+        return self.client_of(service, self.key_id or "none", self.secret or "none")
+
+    def client_of(self, service: str, key_id: str, secret: str) -> Any:
+        """boto3's client of another user; close it."""
+        import boto3
+
+        return boto3.client(
+            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=key_id, aws_secret_access_key=secret
+        )
+
+    def user(self, name: str, *actions: str) -> dict[str, str]:
+        """The credentials of a new user who may do this."""
+        with closing(self.client("iam")) as iam:
+            iam.create_user(UserName=name)
+            if actions:
+                allowed = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+                policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+                iam.put_user_policy(UserName=name, PolicyName="allowed", PolicyDocument=policy)
+            key = iam.create_access_key(UserName=name)["AccessKey"]
+        return {"access_key_id": key["AccessKeyId"], "secret_access_key": key["SecretAccessKey"]}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def moto(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Moto]:
+    """AWS, which many tests share: use names of your own."""
+    async with AsyncExitStack() as stack:
+        server = Moto(tmp_path_factory.mktemp("moto"))
+        stack.push_async_callback(server.kill)
+        await server.start()
+        first = server.user("root", "*")
+        server.key_id, server.secret = first["access_key_id"], first["secret_access_key"]
+        with closing(server.client("iam")) as iam:
+            for _ in range(OPEN - 3):
+                iam.list_users()
+        yield server
+
+
+@pytest.fixture
+def s3(moto: Moto) -> Iterator[Any]:
+    """boto3's client of S3."""
+    with closing(moto.client("s3")) as client:
+        yield client
+
+
+@pytest.fixture
+def logs(moto: Moto) -> Iterator[Any]:
+    """boto3's client of CloudWatch Logs."""
+    with closing(moto.client("logs")) as client:
+        yield client
