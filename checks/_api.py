@@ -136,8 +136,11 @@ class Api:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
         encoded: bool = False,
+        enough: int = 0,
     ) -> Answer:
         """The answer to one request, of a status in `accept` (none: any). An `encoded` path is sent to the letter.
+
+        Of an answer that is longer than `enough` bytes (0: any), no more than its beginning is read.
 
         Raises Failed or Errored with the reason: a refusal to let us in (401, 403) and a rate limit (429) are ours.
         """
@@ -156,7 +159,7 @@ class Api:
                 allow_redirects=False,
                 server_hostname=self._tls.server_name or None if self._tls and address.startswith("https:") else None,
             ) as answer:  # fmt: skip
-                body = await self._body(answer)
+                body = await self._body(answer, enough)
                 got = Answer(answer.status, answer.headers, body, self.name)
         except (aiohttp.ClientError, WireError, TimeoutError, OSError, ValueError) as why:
             self._raise(why)
@@ -164,11 +167,14 @@ class Api:
             raise refused(got)
         return got
 
-    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
+    async def _body(self, answer: aiohttp.ClientResponse, enough: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
         async for piece in answer.content.iter_any():
             size += len(piece)
+            if 0 < enough <= size:
+                pieces.append(piece)
+                break
             if size > self._largest:
                 raise Failed(Reason.BODY, f"the answer of {self.name} is larger than {show_size(self._largest)}")
             pieces.append(piece)
