@@ -106,7 +106,7 @@ class _Frames:
         self._came = b""
 
     def whole(self, data: bytes) -> bytes:
-        """The frames that are complete by now. Raises WireError where one is longer than HTTP/2 allows us to be sent."""
+        """The frames that are complete by now. Raises WireError where one is longer than it may be."""
         came, at, out = self._came + data, 0, b""
         while len(came) - at >= HEAD:
             length = int.from_bytes(came[at : at + 3], "big")

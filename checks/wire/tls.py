@@ -107,6 +107,8 @@ class Secure:
             try:
                 return self._tls.read(most)
             except ssl.SSLWantReadError:
+                if self._said_good_bye():
+                    return b""
                 await self.flush()
                 data = await self.line.recv()
                 if not data:
@@ -128,6 +130,11 @@ class Secure:
     def close(self) -> None:
         """As `Line.close`: without farewell, which an answer that is complete does not need."""
         self.line.close()
+
+    def _said_good_bye(self) -> bool:
+        """Whether Rustls wants no more because the peer ended the stream; it has no exception for that as OpenSSL has."""
+        inner: Any = getattr(self._tls, "_conn", None)
+        return inner is not None and not inner.wants_read()
 
     async def _more(self) -> bytes:
         how = "closed"

@@ -213,7 +213,7 @@ async def test_how_a_call_ends(status: str | None, said: str, ours: bool, reason
             "ended the connection: ENHANCE_YOUR_CALM (too_many_pings)",
         ),
         (lambda it: it.close_connection(0, None, 0), False, Reason.PROTOCOL, "ended the connection: NO_ERROR"),
-        (answering(more=(("x", "y" * 17000),)), False, Reason.PROTOCOL, "breaks HTTP/2"),
+        (answering(more=(("x", "y" * 70000),)), False, Reason.PROTOCOL, "breaks HTTP/2"),
         (answering(more=(("Upper", "x"),)), False, Reason.PROTOCOL, "breaks HTTP/2"),
         (lambda it: None, False, Reason.READ_TIMEOUT, "no answer from 127.0.0.1"),
     ],

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from checks.base import Reason
 from checks.tcp import Tcp, unescaped
+from checks.wire import contexts
 from tests.checks.web import Authority, ask, closed_port, endless, full, hang, serving, silent, then_hang
 
 
@@ -131,3 +132,20 @@ def test_escapes(text: str, data: bytes) -> None:
 
 def test_what_is_watched() -> None:
     assert check(1, address="db.example.com:5432").target == "db.example.com:5432"
+
+
+@pytest.mark.parametrize("rustls", [True, False])
+async def test_the_end_of_an_encrypted_stream_is_heard_on_a_connection_that_stays_open(
+    rustls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contexts, "RUSTLS", rustls)
+    authority = Authority(tmp_path)
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Says farewell in TLS' words; TCP's follows only after ours, which never comes.
+        writer.close()
+
+    tls = {"ca_file": authority.file, "server_name": "localhost"}
+    async with serving(handle, tls=authority.server("localhost")) as web:
+        asked = await ask(check(web.port, {"expect": "x"}, tls=tls))
+    assert "hung up before it said 'x'" in asked.sentence
