@@ -81,7 +81,7 @@ class App:
         kept = self.store.load()
         self.engine = Engine(plan_of(config), kept, self.clock.now(), self.clock.wall_ahead)
         self.engine.replan(self.engine.plan, self.clock.now())
-        self.pager = Pager(self.engine, self.store, self.clock.now, self._ask, self._decided)
+        self.pager = Pager(self.engine, self.store, self.clock.now, self.ask, self._decided)
         # A connection is kept for a burst, not for the hour until the next page: by then the receiver has closed it.
         connector = aiohttp.TCPConnector(keepalive_timeout=KEPT_ALIVE)
         self.http = aiohttp.ClientSession(connector=connector, auto_decompress=True, trust_env=True)
@@ -93,7 +93,7 @@ class App:
         self.delivery.submit(kept.parcels)
         self.pager.delivery = self.delivery
         self.impaired = Impaired(
-            config.impaired, path.parent, self.clock.now, self.own_trouble, self._outcome_of, self._ask
+            config.impaired, path.parent, self.clock.now, self.own_trouble, self._outcome_of, self.ask
         )
         self.drills = Drills(self)
         self.prober = Prober(
@@ -213,7 +213,8 @@ class App:
     def _skipped(self, check: Check) -> None:
         self.metrics.skipped.inc()
 
-    def _ask(self, keys: set[str]) -> None:
+    def ask(self, keys: set[str]) -> None:
+        """Have these checks asked at once, but for those that are being asked."""
         for key in keys:
             if not self.prober.is_running(key):
                 self.scheduler.ask_now(key)
