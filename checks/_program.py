@@ -46,8 +46,13 @@ class Ended(NamedTuple):
     cpu_seconds: float
 
 
-async def run_program(run: Run, argv: Sequence[str], env: Mapping[str, str], cwd: str, seconds: float) -> Ended:
-    """Run it to its end, its input empty, in a group of its own. All of it takes less than `seconds`.
+async def run_program(
+    run: Run, argv: Sequence[str], env: Mapping[str, str], cwd: str, seconds: float, *, enough: int = 0,
+    stdin: int = subprocess.DEVNULL,
+) -> Ended:  # fmt: skip
+    """Run it to its end in a group of its own, its input empty or a descriptor. All of it takes less than `seconds`.
+
+    With `enough`, so many bytes of its output are kept, at which it is killed: that is no error then.
 
     The program is looked for in the PATH of `env`. Raises Errored with a sentence where it could not be started, did
     not end in time, or wrote too much. Cancelled, it ends the program before it is done.
@@ -63,7 +68,7 @@ async def run_program(run: Run, argv: Sequence[str], env: Mapping[str, str], cwd
         sentence = f"cannot run {argv[0]}: {MOST_AT_ONCE} other commands run already, and none ended in time"
         raise Errored(Reason.INTERNAL, sentence) from None
     try:
-        program = await _started(run, argv, env, cwd)
+        program = await _started(run, _Order(argv, env, cwd, stdin), enough)
         try:
             # Ending it gently, and then not, has to fit in before the probe's own deadline.
             return await program.end_of(seconds - 3 * gentle - (loop.time() - began), gentle)
@@ -94,7 +99,9 @@ def _none_left(run: Run, name: str, now: float) -> None:
 class _Program:
     """One child process and its two outputs."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, name: str, process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, enough: int = 0
+    ) -> None:
         self.name = name
         self.pid = process.pid
         self.ended: asyncio.Future[tuple[int, float]] = loop.create_future()
@@ -104,6 +111,7 @@ class _Program:
         self._kept = {stream: bytearray() for stream in (process.stdout, process.stderr) if stream is not None}
         self._open = set(self._kept)
         self._count = 0
+        self._enough = enough
         self._pidfd = os.pidfd_open(process.pid)
         loop.add_reader(self._pidfd, self._ends)
         for stream in self._open:
@@ -180,10 +188,11 @@ class _Program:
             self._hang_up(stream)
             return False
         kept = self._kept[stream]
-        kept += data[: KEPT - len(kept)]
+        most = self._enough if self._enough and stream is self._process.stdout else KEPT
+        kept += data[: most - len(kept)]
         self._count += len(data)
-        if self._count > MOST_WRITTEN:
-            self.flooded = True
+        if len(kept) == self._enough or self._count > max(MOST_WRITTEN, 2 * self._enough):
+            self.flooded = len(kept) != self._enough
             self.close()
             self.signal(signal.SIGKILL)
         return True
@@ -194,9 +203,9 @@ class _Program:
         stream.close()
 
 
-async def _started(run: Run, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> _Program:
+async def _started(run: Run, order: _Order, enough: int) -> _Program:
     """The program, started in a thread; of one that nobody waits for any more the thread itself makes an end."""
-    order, loop = _Order(argv, env, cwd), asyncio.get_running_loop()
+    loop, argv, cwd = asyncio.get_running_loop(), order.argv, order.cwd
     try:
         process = await in_pool(run, order.carry_out)
     except asyncio.CancelledError:
@@ -208,7 +217,7 @@ async def _started(run: Run, argv: Sequence[str], env: Mapping[str, str], cwd: s
     except OSError as why:
         raise Errored(Reason.INTERNAL, f"cannot run {argv[0]}: {_why_not(argv[0], why, cwd)}") from None
     try:
-        return _Program(argv[0], process, loop)
+        return _Program(argv[0], process, loop, enough)
     except OSError as why:
         _make_an_end(process)
         hint = "; it needs Linux 5.3 or newer" if why.errno == errno.ENOSYS else ""
@@ -218,20 +227,21 @@ async def _started(run: Run, argv: Sequence[str], env: Mapping[str, str], cwd: s
 class _Order:
     """To start a program, in a thread; can be cancelled at any time."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
-        self._argv = argv
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: str, stdin: int) -> None:
+        self.argv = argv
+        self.cwd = cwd
         self._env = env
-        self._cwd = cwd
+        self._stdin = stdin
         self._lock = threading.Lock()
         self._cancelled = False
         self._process: subprocess.Popen[bytes] | None = None
 
     def carry_out(self) -> subprocess.Popen[bytes]:
         """Start it. Raises OSError."""
-        program = shutil.which(self._argv[0], path=self._env["PATH"])
+        program = shutil.which(self.argv[0], path=self._env["PATH"])
         process = subprocess.Popen(
-            self._argv, executable=program or self._argv[0], env=dict(self._env), cwd=self._cwd, bufsize=0,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            self.argv, executable=program or self.argv[0], env=dict(self._env), cwd=self.cwd, bufsize=0,
+            stdin=self._stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         with self._lock:
             self._process = process
