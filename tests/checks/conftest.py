@@ -1,5 +1,6 @@
 """What every test of a kind may ask for besides."""
 
 from tests.checks.moto import logs, moto, s3
+from tests.checks.redis_servers import new_redis
 
-__all__ = ["logs", "moto", "s3"]
+__all__ = ["logs", "moto", "new_redis", "s3"]
