@@ -132,7 +132,7 @@ class Secure:
         self.line.close()
 
     def _said_good_bye(self) -> bool:
-        """Whether Rustls wants no more since the peer ended the stream, for which it has no exception as OpenSSL has."""
+        """Whether the peer ended the stream: Rustls then wants no more, and has no exception for it as OpenSSL has."""
         inner: Any = getattr(self._tls, "_conn", None)
         return inner is not None and not inner.wants_read()
 
