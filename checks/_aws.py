@@ -86,8 +86,8 @@ class Credentials(BaseModel):
         except TimeoutError:
             sentence = f"{start}: no answer within {show_duration(seconds)} from where they come from"
             raise Errored(Reason.INTERNAL, sentence) from None
-        except Failed as hangs:
-            raise Errored(Reason.INTERNAL, f"{start}: {hangs.sentence}") from None
+        except Failed:
+            raise Errored(Reason.INTERNAL, f"{start}: where they come from hangs since the probe before") from None
 
     async def _find(self, run: Run) -> Keys:
         found, error = await in_pool(run, _found, run.memory.get(FOUND), self.profile)
@@ -145,14 +145,10 @@ class Aws:
     async def __aexit__(self, *how: object) -> None:
         await self._api.__aexit__(*how)
 
-    async def call(self, target: str, question: Mapping[str, Any]) -> dict[str, Any]:
+    async def call(self, target: str, question: Mapping[str, Any], version: str = "1.1") -> Answer:
         """The answer to one operation of a service that speaks JSON. Raises Failed or Errored."""
-        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
-        answer = await self.ask("POST", "/", headers=headers, body=orjson.dumps(question))
-        found = answer.json()
-        if not isinstance(found, dict):
-            raise Failed(Reason.BODY, f"{self.name} did not answer {target.rpartition('.')[2]} with an object")
-        return found
+        headers = {"Content-Type": f"application/x-amz-json-{version}", "X-Amz-Target": target}
+        return await self.ask("POST", "/", headers=headers, body=orjson.dumps(question))
 
     async def ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None,
