@@ -11,7 +11,7 @@ from aiohttp import web
 
 from alerts.vocabulary import Severity
 from alerts.wording import rfc3339
-from monitor.api import hooks, oncall, v2
+from monitor.api import hooks, oncall, ping, v2
 from monitor.api.access import guard
 from monitor.api.answers import alert_data, answer
 from monitor.config.model import Auth
@@ -51,6 +51,7 @@ def application(app: App) -> web.Application:
             *oncall.routes(app),
             *v2.routes(app),
             *hooks.routes(app),
+            *ping.routes(app),
         ]
     )
     return server
