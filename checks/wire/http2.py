@@ -1,4 +1,4 @@
-"""One HTTP/2 request on an open stream, and its answer within bounds (RFC 9113).
+"""HTTP/2 requests on an open stream, and their answers within bounds (RFC 9113).
 
 Importing it takes 90 ms: not on the event loop.
 """
@@ -63,36 +63,66 @@ async def ask(stream: Stream, headers: Headers, body: bytes, patience: Patience,
 
     The stream is the caller's to close. Raises WireError: read_timeout, protocol.
     """
-    connection = H2Connection(H2Configuration(client_side=True, header_encoding=None))
-    connection.local_settings = Settings(client=True, initial_values=OURS)
-    connection.initiate_connection()
-    connection.send_headers(1, headers)
-    connection.send_data(1, body, end_stream=True)
-    patience.doing("read", "read_timeout", f"no answer from {stream.name}")
-    await stream.send(connection.data_to_send())
-    answer.asked = stream.sent
-    heard, frames = 0, _Frames(stream.name)
-    while not answer.ended:
-        data = await stream.recv(PIECE)
-        if not data:
-            raise _broken(f"{stream.name} closed the connection {'in the middle of' if heard else 'without'} an answer")
-        if not heard:
-            answer.first = stream.arrived
-            _check_protocol(data, stream.name)
-        answer.last = stream.arrived
-        heard += len(data)
-        if heard > HEARD_MOST:
-            raise _broken(f"{stream.name} sent more than {HEARD_MOST} bytes, which are no answer")
+    await Conversation(stream, patience).ask(headers, body, answer, last=True)
+
+
+class Conversation:
+    """Requests on an open stream, one after the other; no answer may be longer than `most` bytes."""
+
+    def __init__(self, stream: Stream, patience: Patience, most: int = HEARD_MOST) -> None:
+        self._stream = stream
+        self._patience = patience
+        self._most = most
+        self._heard = False
+        self._frames = _Frames(stream.name)
+        self._connection = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+        self._connection.local_settings = Settings(client=True, initial_values=OURS)
+        self._connection.initiate_connection()
+
+    async def ask(self, headers: Headers, body: bytes, answer: Answer, *, last: bool = False) -> None:
+        """As the function of this name; after the `last` request the peer is told that it was."""
+        stream, connection, name = self._stream, self._connection, self._stream.name
+        number = self._frames.request = connection.get_next_available_stream_id()
         try:
-            events = connection.receive_data(frames.whole(data))
+            connection.send_headers(number, headers)
+            connection.send_data(number, body, end_stream=True)
         except H2Error as why:
-            raise _broken(f"{stream.name} breaks HTTP/2: {visible(str(why))}") from None
-        for event in events:
-            _take(event, answer, stream.name)
-        if answer.ended:
-            connection.close_connection()
-        if reply := connection.data_to_send():
-            await stream.send(reply)
+            raise _broken(f"{name} takes no such request: {visible(str(why))}") from None
+        self._patience.doing("read", "read_timeout", f"no answer from {name}")
+        await stream.send(connection.data_to_send())
+        answer.asked = stream.sent
+        heard, ended = 0, False
+        while not ended:
+            data = await stream.recv(PIECE)
+            if not data:
+                raise _broken(f"{name} closed the connection {'in the middle of' if heard else 'without'} an answer")
+            if not heard:
+                answer.first = stream.arrived
+            if not self._heard:
+                _check_protocol(data, name)
+                self._heard = True
+            answer.last = stream.arrived
+            heard += len(data)
+            if heard > self._most:
+                raise _broken(f"{name} sent more than {self._most} bytes, which are no answer")
+            ended = self._take(data, number, answer)
+            if ended and last:
+                connection.close_connection()
+            if reply := connection.data_to_send():
+                await stream.send(reply)
+
+    def _take(self, data: bytes, number: int, answer: Answer) -> bool:
+        """Whether the answer is complete now."""
+        connection, name = self._connection, self._stream.name
+        try:
+            for event in connection.receive_data(self._frames.whole(data)):
+                if getattr(event, "stream_id", None) in (None, number):
+                    _take(event, answer, name)
+                if isinstance(event, DataReceived):
+                    connection.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id or number)
+        except H2Error as why:
+            raise _broken(f"{name} breaks HTTP/2: {visible(str(why))}") from None
+        return answer.ended
 
 
 class _Frames:
@@ -104,6 +134,8 @@ class _Frames:
     def __init__(self, name: str) -> None:
         self._name = name
         self._came = b""
+        self.request = 1
+        """The request that is to be answered, by its stream's number."""
 
     def whole(self, data: bytes) -> bytes:
         """The frames that are complete by now. Raises WireError where one is longer than it may be."""
@@ -115,20 +147,20 @@ class _Frames:
             end = at + HEAD + length
             if end > len(came):
                 break
-            if not _is_good_bye(came[at:end]):
+            if not _is_good_bye(came[at:end], self.request):
                 out += came[at:end]
             at = end
         self._came = came[at:]
         return out
 
 
-def _is_good_bye(frame: bytes) -> bool:
-    """Whether it is a GOAWAY without error that still lets our request, the first one, be answered."""
+def _is_good_bye(frame: bytes, request: int) -> bool:
+    """Whether it is a GOAWAY without error that still lets our request be answered."""
     return (
         frame[3] == GOAWAY
         and len(frame) >= HEAD + 8
         and frame[HEAD + 4 : HEAD + 8] == b"\0" * 4
-        and any(frame[HEAD : HEAD + 4])
+        and int.from_bytes(frame[HEAD : HEAD + 4], "big") & 0x7FFFFFFF >= request
     )
 
 
@@ -141,7 +173,7 @@ def _check_protocol(data: bytes, name: str) -> None:
 
 
 def _take(event: Event, answer: Answer, name: str) -> None:
-    """What an event of the connection means to our request, which is its first and only one."""
+    """What an event of the connection or of our request means to it."""
     match event:
         case ResponseReceived(headers=headers):
             answer.headers = dict(headers or ())
