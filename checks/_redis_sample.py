@@ -108,7 +108,7 @@ def _others(run: Run, here: str) -> dict[str, Any]:
     return {key: value for key, value in kept.items() if key != here} if isinstance(kept, dict) else {}
 
 
-_VARIABLE = re.compile(r"[^\s:/.|,{}]+@[^\s:/|,{}]+|(?=[\w-]*\d)[\w-]{16,}|\d+")
+_VARIABLE = re.compile(r"[^\s:/|,{}@]+@[^\s:/|,{}]+|(?=[\w-]*\d)[\w-]{16,}|\d+")
 
 
 def shape(key: str) -> str:

@@ -168,7 +168,7 @@ class Redis(Check):
         info = parse_info(reply)
         if "redis_version" not in info:
             raise Failed(Reason.PROTOCOL, f"cannot ask {link.door}: its INFO names no version, so it is no Redis")
-        if info.get("redis_mode") == "sentinel":
+        if "sentinel" in (info.get("redis_mode"), info.get("server_mode")):
             raise Errored(Reason.INTERNAL, f"{link.door} is a Sentinel: it belongs under `sentinel`, not into `url`")
         return info
 
