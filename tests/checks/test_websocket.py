@@ -1,0 +1,444 @@
+"""Kind websocket against aiohttp's server, a Socket.io stand-in, and servers that break the protocol."""
+
+import asyncio
+import base64
+import re
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import WSMsgType, web
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from checks import _socketio
+from checks.base import Errored, Failed, Reason
+from checks.websocket import Websocket
+from checks.wire import websocket as wire
+from tests.checks.probing import asked, errs, evidence, fails, value, values
+from tests.checks.socketio import running, socketio_server
+from tests.checks.web import Authority, Handle, closed_port, endless, full, hang, reply, serving, silent, then_hang
+from tests.faults import FaultProxy
+
+
+def check(port: int, path: str = "/", **fields: Any) -> Websocket:
+    return Websocket.model_validate({"name": "live", "url": f"ws://127.0.0.1:{port}{path}", "timeout": "1s", **fields})
+
+
+@asynccontextmanager
+async def echoing(seen: list[web.Request] | None = None) -> AsyncIterator[int]:
+    """aiohttp's own WebSocket server: it says back what it hears, and greets."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if seen is not None:
+            seen.append(request)
+        socket = web.WebSocketResponse(protocols=("chat.v2",), heartbeat=None)
+        await socket.prepare(request)
+        await socket.send_str("welcome")
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                await socket.send_str(f"you said {message.data}")
+        return socket
+
+    async def private(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != "Basic " + base64.b64encode(b"ann:secret-word").decode():
+            return web.Response(status=401, text="who are you, secret-word?")
+        return await handle(request)
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    app.router.add_get("/private", private)
+    async with running(app) as port:
+        yield port
+
+
+async def test_a_real_server() -> None:
+    seen: list[web.Request] = []
+    async with echoing(seen) as port:
+        run = await asked(
+            check(port, "/?a=1", send="hello", expect="^you said h.llo$", origin="https://shop.example",
+                  subprotocols=["chat.v1", "chat.v2"], headers={"X-Tenant": "a"})
+        )  # fmt: skip
+    assert value(run, "status_code") == 101
+    assert value(run, "upgraded") == value(run, "closed_cleanly") == 1
+    assert value(run, "failed_by_regex") == value(run, "tls") == 0
+    assert value(run, "ping_seconds") > 0
+    assert run.took == pytest.approx(sum(values(run, "phase_seconds").values()))
+    assert {dict(labels)["phase"] for labels in values(run, "phase_seconds")} == {
+        "resolve", "connect", "handshake", "conversation",
+    }  # fmt: skip
+    [request] = seen
+    assert request.headers["Origin"] == "https://shop.example"
+    assert request.headers["X-Tenant"] == "a"
+    assert request.query_string == "a=1"
+
+
+async def test_a_real_server_that_breaks() -> None:
+    async with echoing() as port, FaultProxy("127.0.0.1", port) as proxy:
+        await asked(check(proxy.port))
+        # All but the answers to ping and farewell.
+        greeting = proxy.answered - 10 - 4
+        proxy.cut_after = 30
+        await fails(check(proxy.port), Reason.PROTOCOL, "in the middle of the headers")
+        proxy.cut_after, proxy.blackhole_after = None, 30
+        await fails(check(proxy.port), Reason.READ_TIMEOUT, "no answer from", "to the handshake")
+        proxy.blackhole_after = greeting
+        await fails(check(proxy.port), Reason.READ_TIMEOUT, "did not answer a ping")
+        proxy.blackhole_after, proxy.cut_after = None, greeting
+        await fails(check(proxy.port), Reason.PROTOCOL, "closed the connection without a farewell")
+        await proxy.refuse()
+        await fails(check(proxy.port), Reason.CONNECT_REFUSED)
+
+
+async def test_what_is_expected_does_not_come() -> None:
+    async with echoing() as port:
+        result = await fails(check(port, send="x", expect="never"), Reason.READ_TIMEOUT, "did not say 'never'")
+    assert value(result, "failed_by_regex") == 1
+    assert evidence(result, "Heard") == "welcome\nyou said x"
+    assert value(result, "upgraded") == 1
+
+
+async def test_credentials() -> None:
+    async with echoing() as port:
+        good = check(port, url=f"ws://ann:secret-word@127.0.0.1:{port}/private")
+        await asked(good)
+        assert "secret-word" in good.secrets()
+        bad = check(port, url=f"ws://ann:other@127.0.0.1:{port}/private")
+        await errs(bad, Reason.AUTH, "refuses the handshake: HTTP 401", "credentials are not accepted")
+        result = await fails(check(port, "/private"), Reason.STATUS, f"ws://127.0.0.1:{port}/private refuses")
+        assert value(result, "status_code") == 401
+        assert value(result, "upgraded") == 0
+
+
+async def test_over_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    tls = {"ca_file": authority.file, "server_name": "live.example"}
+    async with serving(agreeing(text(b"hi")), tls=authority.server("live.example")) as server:
+        url = f"wss://127.0.0.1:{server.port}/"
+        run = await asked(check(1, url=url, tls=tls, expect="hi", ping=False))
+        assert value(run, "tls") == 1
+        assert value(run, "certificate_expires_in") > 0
+        await fails(check(1, url=url, tls={"ca_file": authority.file}), Reason.TLS_NAME)
+        await fails(check(server.port), Reason.PROTOCOL, "closed the connection")
+
+
+def agreement(head: bytes, **replaced: str) -> bytes:
+    key = re.search(rb"Sec-WebSocket-Key: (\S+)", head)
+    assert key is not None
+    headers = {
+        "upgrade": "websocket", "connection": "keep-alive, Upgrade",
+        "sec-websocket-accept": wire.accepted(key[1].decode()),
+    } | {name.replace("_", "-"): word for name, word in replaced.items()}  # fmt: skip
+    lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {word}" for name, word in headers.items() if word)]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def agreeing(*frames: bytes, end: bool = False, **replaced: str) -> Handle:
+    """A server that agrees, says these frames, and then only listens, or hangs up."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(agreement(head, **replaced) + b"".join(frames))
+        await writer.drain()
+        if not end:
+            await hang(reader, writer)
+
+    return handle
+
+
+def frame(opcode: int, payload: bytes = b"", *, first: int = 0x80, second: int = 0) -> bytes:
+    size = bytes([len(payload)]) if len(payload) < 126 else b"\x7e" + struct.pack("!H", len(payload))
+    return bytes([first | opcode, size[0] | second]) + size[1:] + payload
+
+
+def text(payload: bytes) -> bytes:
+    return frame(1, payload)
+
+
+@pytest.mark.parametrize(
+    ("frames", "pattern"),
+    [
+        ([frame(1, b"he", first=0), frame(9, b"ping"), frame(0, b"llo")], "^hello$"),
+        ([frame(1, b"a" * 300)], "^a{300}$"),
+        ([frame(2, b"\xff\0binary")], "binary"),
+        ([text(b"one"), text(b""), text(b"two")], "^two$"),
+        ([text("größe".encode())], "größe"),
+        ([text(b"x" * 60_000)], "x$"),
+    ],
+)
+async def test_messages_of_every_form_are_read(frames: list[bytes], pattern: str) -> None:
+    async with serving(agreeing(*frames)) as server:
+        await asked(check(server.port, expect=pattern, ping=False))
+
+
+@pytest.mark.parametrize(
+    ("frames", "sentence"),
+    [
+        ([frame(1, b"x", first=0xC0)], "a frame begins with c101"),
+        ([frame(1, b"", second=0x80) + bytes(4)], "a frame begins with 8180"),
+        ([frame(3)], "a frame begins with 8300"),
+        ([frame(9, b"x" * 200)], "a control frame that is long"),
+        ([frame(9, b"x", first=0)], "a control frame that is long or in pieces"),
+        ([frame(0, b"x")], "a message begins inside another"),
+        ([frame(1, b"x", first=0), frame(1, b"y")], "a message begins inside another"),
+        ([text(b"\xff\xfe")], "text that is not UTF-8"),
+        ([b"\x81\x7f" + struct.pack("!Q", 2**63)], "a message of 9223372036854775808 bytes or more, 65536 are read"),
+        ([frame(1, b"x" * 60_000, first=0), frame(0, b"x" * 60_000, first=0)], "a message of 120000 bytes or more"),
+        ([frame(9)] * 1001, "more than 1000 frames"),
+        ([frame(0x1, b"", first=0)] + [frame(0, b"", first=0)] * 1001, "more than 1000 frames"),
+        ([frame(8, struct.pack("!H", 1013) + b"try \x1b later")], "closed the WebSocket: 1013 try � later"),
+        ([frame(8)], "closed the WebSocket: 1005"),
+    ],
+)
+async def test_frames_that_break_the_rules(frames: list[bytes], sentence: str) -> None:
+    async with serving(agreeing(*frames)) as server:
+        await fails(check(server.port, expect="never"), Reason.PROTOCOL, sentence)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "sentence"),
+    [
+        ({"sec_websocket_accept": "AAAA"}, "its Sec-WebSocket-Accept is wrong"),
+        ({"sec_websocket_accept": ""}, "its Sec-WebSocket-Accept is wrong"),
+        ({"upgrade": "h2c"}, "switches to another protocol: h2c"),
+        ({"upgrade": ""}, "switches to another protocol: none"),
+        ({"connection": "close"}, "switches to another protocol"),
+        ({"sec_websocket_extensions": "permessage-deflate"}, "extensions that nobody asked for: permessage-deflate"),
+        ({"sec_websocket_protocol": "mqtt"}, "the subprotocol 'mqtt', which was not offered"),
+    ],
+)
+async def test_agreements_that_are_none(replaced: dict[str, str], sentence: str) -> None:
+    async with serving(agreeing(**replaced)) as server:
+        await fails(check(server.port), Reason.PROTOCOL, sentence)
+
+
+async def test_no_subprotocol_is_chosen() -> None:
+    async with serving(agreeing()) as server:
+        await fails(check(server.port, subprotocols=["mqtt"]), Reason.ASSERTION, "chose none of the subprotocols mqtt")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "sentence"),
+    [
+        (reply(b"hello"), Reason.STATUS, "refuses the handshake: HTTP 200"),
+        (
+            reply(b"", "301 Moved", "Location: https://u:p@b.example/"),
+            Reason.STATUS,
+            "HTTP 301, a redirect to b.example/",
+        ),
+        (reply(b"", "429 Too Many Requests"), Reason.RATE_LIMITED, "HTTP 429"),
+        (reply(b"", "426 Upgrade Required"), Reason.STATUS, "HTTP 426"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", Reason.PROTOCOL, "answered what is no HTTP: SSH-2.0"),
+        (b"HTTP/1.1 abc\r\n\r\n", Reason.PROTOCOL, "answered what is no HTTP"),
+        (b"\0\xff\r\n\r\n", Reason.PROTOCOL, "answered what is no HTTP"),
+        (b"HTTP/1.1 502 Bad\r\nContent-Length: 100\r\n\r\nhalf", Reason.STATUS, "HTTP 502"),
+        (b"HTTP/1.1 502 Bad\r\nContent-Length: 99999999999999999999\r\n\r\nhalf", Reason.STATUS, "HTTP 502"),
+    ],
+)
+async def test_refusals(answer: bytes, reason: Reason, sentence: str) -> None:
+    async with serving(answer) as server:
+        await fails(check(server.port), reason, sentence)
+
+
+async def test_headers_that_never_end() -> None:
+    async with serving(endless(b"HTTP/1.1 101 x\r\n", b"a: b\r\n" * 100)) as server:
+        await fails(check(server.port), Reason.PROTOCOL, "more than 16384 bytes of headers")
+
+
+async def test_a_refusal_whose_body_never_comes_still_tells_its_status() -> None:
+    async with serving(then_hang(b"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\n")) as server:
+        await fails(check(server.port, timeout="300ms"), Reason.STATUS, "HTTP 503")
+
+
+async def test_a_peer_that_does_not_say_farewell_is_no_fault() -> None:
+    async with serving(agreeing(text(b"hi"))) as server:
+        run = await asked(check(server.port, expect="hi", ping=False))
+    assert value(run, "closed_cleanly") == 0
+
+
+async def test_time_is_up_at_each_step() -> None:
+    with full() as port:
+        await fails(check(port, timeout="200ms"), Reason.CONNECT_TIMEOUT, "no connection")
+    with silent() as port:
+        await fails(check(port, timeout="200ms"), Reason.READ_TIMEOUT, "to the handshake")
+        await fails(check(1, url=f"wss://127.0.0.1:{port}", timeout="200ms"), Reason.TLS_HANDSHAKE)
+    async with serving(agreeing()) as server:
+        await fails(check(server.port, timeout="200ms"), Reason.READ_TIMEOUT, "did not answer a ping")
+    await fails(check(closed_port()), Reason.CONNECT_REFUSED)
+    await fails(check(1, url="ws://nowhere.invalid/"), Reason.DNS)
+
+
+async def test_socketio_by_websocket() -> None:
+    async with socketio_server(token="t0ken", pings=2) as server:
+        probe = check(server.port, socketio={"auth": {"token": "t0ken"}}, send='42["x"]', expect=r'^43\["x"\]$')
+        run = await asked(probe)
+        assert value(run, "ping_interval_seconds") == 25
+        assert value(run, "ping_timeout_seconds") == 20
+        assert value(run, "upgrades") == 0
+        assert value(run, "upgraded") == value(run, "closed_cleanly") == 1
+        assert probe.secrets() == ("t0ken",)
+        await asked(check(server.port, socketio={"namespace": "/admin", "auth": {"token": "t0ken"}}))
+        await errs(
+            check(server.port, socketio=True), Reason.AUTH, "not authorized; it wants auth, and the check has none"
+        )
+        wrong = check(server.port, socketio={"auth": {"token": "wrong"}})
+        await errs(wrong, Reason.AUTH, "cannot connect to / of", "the check's auth is not accepted")
+        gone = check(server.port, socketio={"namespace": "/gone"})
+        await fails(gone, Reason.ASSERTION, "has no namespace /gone")
+    assert server.requests[0][1] == "EIO=4&transport=websocket"
+
+
+async def test_socketio_by_polling() -> None:
+    async with socketio_server(pings=1) as server:
+        run = await asked(check(server.port, socketio={"transport": "polling", "namespace": "/admin"}))
+        assert server.closed == 1 and not server.sessions
+        assert [(method, body) for method, _, body in server.requests] == [
+            ("GET", ""), ("POST", "40/admin,"), ("GET", ""), ("POST", "3"), ("GET", ""), ("POST", "1"),
+        ]  # fmt: skip
+    assert value(run, "status_code") == 200
+    assert value(run, "upgrades") == value(run, "closed_cleanly") == 1
+    assert not values(run, "upgraded")
+
+
+async def test_polling_finds_a_balancer_that_does_not_keep_sessions_together() -> None:
+    polling = {"transport": "polling"}
+    async with socketio_server(nodes=2) as server:
+        await fails(check(server.port, socketio=polling), Reason.STATUS, "HTTP 400, Session ID unknown (code 1)")
+        server.sticky = True
+        await asked(check(server.port, socketio=polling))
+        server.pings = 9
+        await fails(
+            check(server.port, socketio=polling), Reason.PROTOCOL, "did not say whether it lets us in, in 5 polls"
+        )
+
+
+async def test_socketio_is_not_there() -> None:
+    async with socketio_server() as server:
+        await fails(check(server.port, "/other", socketio=True), Reason.STATUS, "HTTP 404")
+        await fails(check(server.port, "/socket.io/"), Reason.STATUS, "Unsupported protocol version (code 5)")
+    async with serving(reply(b"<html>")) as web:
+        polling = check(web.port, socketio={"transport": "polling"})
+        result = await fails(polling, Reason.PROTOCOL, "does not speak Engine.IO: it says '<html>'")
+        assert evidence(result, "Heard") == "<html>"
+
+
+@pytest.mark.parametrize(
+    ("packet", "sentence"),
+    [
+        ('97:0{"sid":"a"}', "speaks Engine.IO 3"),
+        ("", "does not speak Engine.IO"),
+        ("0", "does not speak Engine.IO"),
+        ("0[1]", "does not speak Engine.IO"),
+        ("0" + "[" * 5000, "does not speak Engine.IO"),
+        ('0{"sid":1,"upgrades":[]}', "without naming it"),
+        ('0{"sid":"a\\r\\nX: y","upgrades":[]}', "without naming it"),
+        ('0{"sid":"a"}', "without naming it"),
+        ('0{"sid":"a","upgrades":[],"pingInterval":"x"}', "without a pingInterval"),
+        ('0{"sid":"a","upgrades":[],"pingInterval":1e999}', "does not speak Engine.IO"),
+        ('0{"sid":"a","upgrades":[],"pingInterval":-1}', "without a pingInterval"),
+        ('0{"sid":"a","upgrades":[],"pingInterval":1,"pingTimeout":true}', "without a pingTimeout"),
+    ],
+)
+async def test_first_packets_that_are_none(packet: str, sentence: str) -> None:
+    async with serving(agreeing(text(packet.encode()))) as server:
+        await fails(check(server.port, socketio=True), Reason.PROTOCOL, sentence)
+
+
+SESSION = text(b'0{"sid":"a","upgrades":[],"pingInterval":1,"pingTimeout":1}')
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "sentence"),
+    [
+        (b"40", Reason.PROTOCOL, "without a session id, as Socket.io 2 and older do"),
+        (b'40{"sid":7}', Reason.PROTOCOL, "without a session id"),
+        (b"1", Reason.PROTOCOL, "closed the session"),
+        (b'40/other,{"sid":"x"}', Reason.READ_TIMEOUT, "did not say whether it lets us in"),
+        (b"6", Reason.READ_TIMEOUT, "did not say whether it lets us in"),
+    ],
+)
+async def test_answers_to_connect(said: bytes, reason: Reason, sentence: str) -> None:
+    async with serving(agreeing(SESSION, text(said))) as server:
+        await fails(check(server.port, socketio=True, timeout="300ms"), reason, sentence)
+
+
+async def test_a_refusal_in_odd_words() -> None:
+    async with serving(agreeing(SESSION, text(b'44"no"'))) as server:
+        await errs(check(server.port, socketio=True), Reason.AUTH, "cannot connect to / of", '"no"')
+
+
+@given(st.text(max_size=60))
+def test_any_packet_is_understood_or_refused(packet: str) -> None:
+    for read in (lambda: _socketio.opened(packet, "x"), lambda: _socketio.SocketIo().is_in(packet, "x")):
+        try:
+            assert read() in (True, False) or isinstance(read(), _socketio.Opened)
+        except (Failed, Errored) as why:
+            assert why.sentence
+
+
+@given(st.binary(max_size=300))
+async def test_any_frames_are_read_or_refused(came: bytes) -> None:
+    class Ended:
+        sent = arrived = 0.0
+        name = "x"
+
+        async def send(self, data: bytes) -> None:
+            assert data
+
+        async def recv(self, most: int = 65536) -> bytes:
+            return b""
+
+    class Patient:
+        def doing(self, *words: Any) -> None:
+            assert words
+
+    socket = wire.WebSocket(Ended(), Patient(), came)  # type: ignore[arg-type]
+    with pytest.raises(wire.WireError):
+        while True:
+            assert isinstance(await socket.receive("x"), str)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"url": "ftp://a/"}, "no ws:// or wss:// address"),
+        ({"url": "ws:///"}, "names no host"),
+        ({"headers": {"A": "b\r\nc"}}, "line break"),
+        ({"origin": "a\r\nb"}, "line break"),
+        ({"subprotocols": ["a b"]}, "pattern"),
+        ({"expect": "(?=x)"}, "RE2"),
+        ({"socketio": {"namespace": "admin"}}, "pattern"),
+        ({"socketio": {"transport": "polling"}, "send": "x"}, "polling is none"),
+    ],
+)
+def test_mistakes_are_named(fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        check(1, **fields)
+    assert sentence in str(caught.value)
+
+
+def test_the_example_of_the_rfc() -> None:
+    # RFC 6455, section 1.3
+    assert wire.accepted("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert len(base64.b64decode(wire.fresh_key())) == 16
+
+
+@pytest.mark.parametrize(
+    ("url", "there"),
+    [
+        ("ws://a", "http://a/socket.io/?EIO=4&transport=polling&sid=x"),
+        ("ws://a/b/?EIO=3&k=v&sid=y#z", "http://a/b/?k=v&EIO=4&transport=polling&sid=x"),
+    ],
+)
+def test_where_a_session_lives(url: str, there: str) -> None:
+    address = check(1, url=url).url
+    http = type(address)(address.reveal().replace("ws:", "http:"))
+    assert _socketio.session(http, "polling", "x").reveal() == there
+
+
+def test_what_is_watched() -> None:
+    assert check(1, url="wss://ann:pw@live.example/x").target == "wss://ann:***@live.example/x"
