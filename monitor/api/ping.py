@@ -36,6 +36,8 @@ def routes(app: App) -> list[web.RouteDef]:
     return [
         web.get("/ping/{uuid}", pings.ping),
         web.post("/ping/{uuid}", pings.ping),
+        web.get("/ping/{uuid}/", pings.ping),
+        web.post("/ping/{uuid}/", pings.ping),
         web.get("/ping/{uuid}/{action}", pings.ping),
         web.post("/ping/{uuid}/{action}", pings.ping),
         web.get("/ping/{ping_key}/{slug}/{action}", pings.ping),
