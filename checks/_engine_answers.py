@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
 
+from checks._json_values import dig, moment, number, text
 from checks.base import Failed, Reason
 from checks.wire.certificates import visible
 
@@ -23,42 +22,6 @@ EXITS = {
     134: "aborted", 137: "killed: out of memory, or by force", 139: "segmentation fault", 143: "told to end",
 }  # fmt: skip
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def dig(held: Any, *path: str) -> Any:
-    """The value at this path in nested objects; None where there is none."""
-    for name in path:
-        held = held.get(name) if isinstance(held, dict) else None
-    return held
-
-
-def number(held: Any, *path: str) -> float | None:
-    """The finite number at this path; None where there is none."""
-    found = dig(held, *path)
-    return float(found) if type(found) in (int, float) and math.isfinite(found) else None
-
-
-def text(held: Any, *path: str) -> str:
-    """The text at this path; empty where there is none."""
-    found = dig(held, *path)
-    return found if isinstance(found, str) else ""
-
-
-def moment(written: str) -> float:
-    """Unix seconds of an RFC 3339 time; 0 for none, which Go writes as the year 1."""
-    try:
-        at = datetime.fromisoformat(written)
-        return 0.0 if at.year < 1970 else (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
-
-
-def header_date(written: str | None, otherwise: float) -> float:
-    """Unix seconds of a Date header: what time the other side has."""
-    try:
-        return parsedate_to_datetime(written or "").timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return otherwise
 
 
 def spoken(offered: str, name: str) -> str:
@@ -206,7 +169,7 @@ def log_lines(body: bytes, terminal: bool) -> str:
     return _ESCAPES.sub("", b"".join(pieces).decode("utf-8", "replace")).replace("\r\n", "\n").strip()
 
 
-def _frames(body: bytes) -> Any:
+def _frames(body: bytes) -> Iterator[bytes]:
     """The payloads: before each, its stream (0 in, 1 out, 2 err), three zeros, and its size."""
     at = 0
     while at < len(body):

@@ -18,6 +18,7 @@ from checks._container_changes import trouble
 from checks._container_measurements import MEASUREMENTS, RECOMMENDED
 from checks._container_records import record
 from checks._engine_answers import Event, Use
+from checks._json_values import dig, header_date, text
 from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.units import Duration
 from checks.wire.certificates import visible
@@ -95,7 +96,7 @@ class Container(Check):
             answer = await api.ask("GET", "/_ping")
             version = f"/v{engine.spoken(answer.headers.get('Api-Version', ''), self.where)}"
             # What the engine calls now: its clock is not ours.
-            now = engine.header_date(answer.headers.get("Date"), run.at)
+            now = header_date(answer.headers.get("Date"), run.at)
             found, missing = await self._find(api, version)
             uses = await self._uses(api, version, found)
             happened = await self._happened(api, version, now, run)
@@ -134,7 +135,7 @@ class Container(Check):
             answer = await api.json(f"{version}/containers/json", {"all": "1", "filters": filters})
             if not isinstance(answer, list):
                 raise Failed(Reason.PROTOCOL, f"{self.where} answered with something that is no list of containers")
-            listed = [engine.text(one, "Id") for one in answer]
+            listed = [text(one, "Id") for one in answer]
         names = [*self.containers, *listed]
         if len(names) > MOST:
             raise Errored(Reason.INTERNAL, f"{len(names)} containers are chosen, one check can watch {MOST}: split it")
@@ -214,7 +215,7 @@ async def _at_once(ask: Callable[[str], Awaitable[T]], names: Sequence[str]) -> 
 
 def _message(body: bytes) -> str:
     try:
-        said = engine.dig(orjson.loads(body), "message")
+        said = dig(orjson.loads(body), "message")
     except orjson.JSONDecodeError:
         said = None
     return f"the engine can't show them: {visible(said, 300) if isinstance(said, str) else 'it does not say why'}"

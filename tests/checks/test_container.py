@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from alerts.thresholds import parse
 from checks import _engine_answers as answers
 from checks._container_changes import changes, remembered
+from checks._json_values import moment
 from checks.base import Failed, Reason, Run
 from checks.container import Container
 from tests.checks.engine import container_engine
@@ -470,7 +471,7 @@ def test_any_answer_is_read_or_refused(answer: Any) -> None:
     ],
 )
 def test_moments(written: str, seconds: float) -> None:
-    assert answers.moment(written) == pytest.approx(seconds)
+    assert moment(written) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
