@@ -68,7 +68,7 @@ class Api:
 
     `name` is what sentences call it ("Stripe", "Docker at unix:///…"); `base` its address without a final slash;
     `seconds` is the probe's timeout, `socket` a Unix socket's path in place of base's host. An answer larger than
-    `largest` bytes fails.
+    `largest` bytes fails. `context` takes the place of the one that `tls` would make.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class Api:
         tls: _network.TlsSettings | None = None,
         socket: str = "",
         largest: int = LARGEST,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self.name = name
         self.base = base.rstrip("/")
@@ -89,6 +90,7 @@ class Api:
         self._tls = tls
         self._socket = socket
         self._largest = largest
+        self._given = context
         self._stack = AsyncExitStack()
         self._deadline = 0.0
         self._session: aiohttp.ClientSession | None = None
@@ -116,6 +118,8 @@ class Api:
     async def _context(self) -> ssl.SSLContext | bool:
         if not self.base.startswith("https:"):
             return True
+        if self._given is not None:
+            return self._given
         try:
             return await context_for((self._tls or _network.TlsSettings()).trust(), False, self._patience)
         except WireError as why:
