@@ -171,19 +171,20 @@ FORGOTTEN_AFTER = 86_400.0
 
 
 class Run:
-    """One probe's sink: what it reads goes here. `at` is when it started, in steady Unix seconds.
+    """One probe's sink: what it reads goes here. `at` is when it started, in steady Unix seconds; `wall` the same by the
+    wall clock, which calendars go by.
 
     `memory` is what the check remembers between its probes: anything, for as long as the process lasts.
     """
 
-    __slots__ = ("at", "clock", "evidences", "measurements", "memory", "started", "took")
+    __slots__ = ("at", "clock", "evidences", "measurements", "memory", "started", "took", "wall")
 
     def __init__(self, memory: dict[Any, Any] | None = None, at: float | None = None) -> None:
         self.measurements: list[tuple[str, float, Labels]] = []
         self.evidences: list[tuple[str, str]] = []
         self.memory: dict[Any, Any] = {} if memory is None else memory
         self.started = time.monotonic()
-        self.at = time.time() if at is None else at
+        self.at = self.wall = time.time() if at is None else at
         self.took: float | None = None
         self.clock = "loop"
 

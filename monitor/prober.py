@@ -144,6 +144,7 @@ class Prober:
         loop = asyncio.get_running_loop()
         at = self._clock()
         run = Run(memory, at)
+        run.wall = time.time()
         began = loop.time()
         outcome, reason, sentence = Outcome.OK, None, ""
         try:
