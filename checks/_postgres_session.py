@@ -77,6 +77,7 @@ def _mode(options: dict[str, str]) -> str:
 Dsn = Annotated[Url, AfterValidator(_address)]
 
 
+NO_ENTRY = ("authentication failed", "auth failed", "no such user")
 COMMIT = Question("COMMIT", simple=True)
 
 
@@ -200,6 +201,9 @@ class Server:
                 return Errored(Reason.AUTH, f"{step}: our role lacks rights: {said}")
         if "no more connections allowed" in said:
             return Failed(Reason.CONNECT_REFUSED, f"{step}: {said} (max_client_conn of PgBouncer)")
+        # PgBouncer has one state for nearly all that it says. That it can't log in to its server stops everybody.
+        if state == "08P01" and said.endswith(NO_ENTRY) and not said.startswith("server login"):
+            return Errored(Reason.AUTH, f"{step}: it does not let us in: {said}")
         if state[:2] in ("42", "0A", "22", "25"):
             return Errored(Reason.INTERNAL, f"{step}: it does not understand our query: {said}")
         return Failed(Reason.PROTOCOL, f"{step}: {said}")
@@ -224,15 +228,20 @@ class Asking:
         """What the server calls its version when it lets one in, such as `17.10 (Debian)`."""
         return self._session.parameters.get("server_version", "")
 
+    @property
+    def waited(self) -> float:
+        """Seconds waited for the server so far, from the login on."""
+        return self._session.waited
+
     async def plain(self, *texts: str) -> list[Answer]:
         """The answers to statements outside of any transaction, by the simple protocol."""
         return await self._session.ask(*(Question(text, simple=True) for text in texts))
 
     async def timed(self, text: str) -> float:
         """Seconds that a statement took outside of any transaction."""
-        before = self._session.waited
+        before = self.waited
         await self.plain(text)
-        return self._session.waited - before
+        return self.waited - before
 
     async def ask(self, *questions: Question, last: bool = False) -> list[Answer]:
         """The answers to questions in our transaction, which ends after the `last` ones, all in one round trip.
