@@ -171,8 +171,8 @@ FORGOTTEN_AFTER = 86_400.0
 
 
 class Run:
-    """One probe's sink: what it reads goes here. `at` is when it started, in steady Unix seconds; `wall` the same by the
-    wall clock, which calendars go by.
+    """One probe's sink: what it reads goes here. `at` is when it started, in steady Unix seconds; `wall` is the same
+    moment by the wall clock, which calendars go by.
 
     `memory` is what the check remembers between its probes: anything, for as long as the process lasts.
     """
