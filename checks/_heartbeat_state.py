@@ -1,7 +1,7 @@
 """What is known of a job from its pings, and what that means now: pure, with the meaning that Healthchecks gives them.
 
 Source: Healthchecks, "Pinging API", "Measuring Script Run Time", "Signaling Failures", "Reporting Exit Codes". Times
-are steady Unix seconds.
+are Unix seconds by the wall clock: jobs go by it, and it goes on while the machine sleeps.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
@@ -68,7 +68,7 @@ class Heartbeat(Check):
         Measurement("started", "bool", "Whether a run has begun and not ended.", also="hc_check_started"),
         Measurement("running_seconds", "seconds", "How long the oldest of these has been running."),
         Measurement("exit_code", "number", "The exit code of its last end; absent where none was told."),
-        Measurement("paused", "bool", "Whether it is judged at all.", also="hc_check_paused"),
+        Measurement("paused", "bool", "Whether it is paused: not judged.", also="hc_check_paused"),
         Measurement(
             "pings_total", "count", "Pings since it is watched: success, fail, start, log, ignored.",
             labels=("action",), counter=True,
@@ -81,7 +81,9 @@ class Heartbeat(Check):
         ),
     )  # fmt: skip
 
-    retries: int = Field(default=0, ge=0, le=10, description="Asking again changes nothing: a ping is asked for once.")
+    retries: Annotated[int, AfterValidator(lambda _: 0)] = Field(
+        default=0, ge=0, le=10, description="Always 0: what was not heard is not heard by asking again."
+    )
     uuid: Annotated[SecretStr | None, AfterValidator(lambda key: key and _uuid(key))] = Field(
         default=None, description="Its address is /ping/<uuid>; whoever knows it can ping."
     )
@@ -98,13 +100,13 @@ class Heartbeat(Check):
         default=None, gt=0, description="How long it may run, if not the grace; while it does, it is not late."
     )
     paused: bool = Field(default=False, description="Takes pings, and judges nothing.")
-    methods: Literal["", "POST"] = Field(
-        default="", description="POST: whatever else comes (a chat's preview of the link) is no sign of life."
+    post_only: bool = Field(
+        default=False, description="Whether only POST counts: a chat that previews the link is no sign of life."
     )
     failure_kw: Words = Field(default=(), description="Words in a ping's body that make it a failure.")
     success_kw: Words = Field(default=(), description="Words without one of which a body is no success, but ignored.")
     start_kw: Words = Field(default=(), description="Words in a ping's body that make it a start.")
-    body_limit: Size = Field(default=10_000, ge=0, le=32_768, description="Bytes that are kept of a ping's body.")
+    body_limit: Size = Field(default=10_240, ge=0, le=32_768, description="Bytes that are kept of a ping's body.")
 
     @model_validator(mode="after")
     def _whole(self) -> Heartbeat:
@@ -148,7 +150,7 @@ class Heartbeat(Check):
 
     def meant(self, ping: Ping, method: str) -> Ping:
         """The ping as this check takes it: a plain one by its method and the words in its body."""
-        if self.methods == "POST" and method != "POST":
+        if self.post_only and method != "POST":
             return ping.model_copy(update={"action": "ignored"})
         if ping.action != "success" or ping.code is not None:
             return ping
@@ -169,39 +171,39 @@ class Heartbeat(Check):
     async def probe(self, run: Run) -> None:
         """Judge what has been heard."""
         state = self._looked(run)
-        standing = judged(state, run.at, self.rules)
+        standing = judged(state, run.wall, self.rules)
         self._record(run, state, standing)
         if self.paused or not (standing.failed or standing.late or standing.overran is not None):
             return
         self._show(run, state)
-        raise Failed(*self._why(state, standing, run.at))
+        raise Failed(*self._why(state, standing, run.wall))
 
     def _looked(self, run: Run) -> State:
-        state = recalled(run.kept.get(MEMORY), run.at)
+        state = recalled(run.kept.get(MEMORY), run.wall)
         last_look = run.memory.get(LISTENING, state.seen)
         # A first look of this process, or one after a standstill of all of it: meanwhile nobody took pings.
-        away = LISTENING not in run.memory or run.at - last_look > 2 * self.interval + GAP
-        state = watched(state, run.at, last_look if away else None, self.grace)
-        run.memory[LISTENING] = run.at
+        away = LISTENING not in run.memory or run.wall - last_look > 2 * self.interval + GAP
+        state = watched(state, run.wall, last_look if away else None, self.grace)
+        run.memory[LISTENING] = run.wall
         run.kept[MEMORY] = state.model_dump(mode="json")
         return state
 
     def _record(self, run: Run, state: State, standing: Standing) -> None:
         if state.last is not None:
             run.record("last_ping", state.last.at)
-            run.record("last_ping_age_seconds", max(0.0, run.at - state.last.at))
+            run.record("last_ping_age_seconds", max(0.0, run.wall - state.last.at))
             if state.last.code is not None:
                 run.record("exit_code", state.last.code)
         run.record("expected_at", standing.expected)
-        run.record("overdue_seconds", max(0.0, run.at - standing.expected))
-        in_grace = standing.expected <= run.at < standing.deadline and not standing.failed
+        run.record("overdue_seconds", max(0.0, run.wall - standing.expected))
+        in_grace = standing.expected <= run.wall < standing.deadline and not standing.failed
         run.record("in_grace", float(in_grace))
         if state.took is not None:
             run.record("run_duration_seconds", state.took)
         run.record("running", len(state.runs))
         run.record("started", float(bool(state.runs)))
         if state.runs:
-            run.record("running_seconds", max(0.0, run.at - min(state.runs.values())))
+            run.record("running_seconds", max(0.0, run.wall - min(state.runs.values())))
         run.record("paused", float(self.paused))
         for action, count in state.counts.items():
             run.record("pings_total", count, action=action)

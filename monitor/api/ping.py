@@ -6,6 +6,7 @@ A ping is answered with 200 once it is on disk, and is judged at once.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import structlog
@@ -149,13 +150,12 @@ class Pings:
     async def _take(self, check: Heartbeat, ping: Ping, method: str) -> None:
         """Take it, have it written, have it judged."""
         app = self._app
-        now = app.clock.now()
-        ping = check.meant(ping.model_copy(update={"at": now}), method)
+        ping = check.meant(ping.model_copy(update={"at": time.time()}), method)
         check.take(app.memories.of(check.key), ping)
         log.debug("ping", check=check.key, action=ping.action, sender=ping.sender)
         self._ask_soon(check.key)
         try:
-            await app.memories.keep(check, now)
+            await app.memories.keep(check, app.clock.now())
         except NotWritten as why:
             log.error("ping not written", check=check.key, action=ping.action, why=str(why))
             raise Refused(503, "taken, but it can't be written: send it again") from None
@@ -165,7 +165,14 @@ class Pings:
         now, before = loop.time(), self._asked.get(key, 0.0)
         if before <= now:
             self._asked[key] = max(now, before + APART)
-            loop.call_at(self._asked[key], self._app.ask, {key})
+            loop.call_at(self._asked[key], self._ask, key)
+
+    def _ask(self, key: str) -> None:
+        if self._app.prober.is_running(key):
+            # It may have looked before the ping came.
+            asyncio.get_running_loop().call_later(APART, self._ask, key)
+        else:
+            self._app.ask({key})
 
 
 def listening(config: Config) -> dict[str, list[str]]:

@@ -258,9 +258,9 @@ async def test_paused_judges_nothing_and_takes_pings():
         ({"failure_kw": ["bad"]}, {"body": "bad", "action": "start"}, "start"),
         ({"failure_kw": ["bad"]}, {"body": "bad", "code": 0}, "success"),
         ({"success_kw": ["good"]}, {"body": "bad", "action": "fail"}, "fail"),
-        ({"methods": "POST"}, {"method": "GET"}, "ignored"),
-        ({"methods": "POST"}, {"method": "HEAD", "action": "fail"}, "ignored"),
-        ({"methods": "POST"}, {"method": "POST"}, "success"),
+        ({"post_only": True}, {"method": "GET"}, "ignored"),
+        ({"post_only": True}, {"method": "HEAD", "action": "fail"}, "ignored"),
+        ({"post_only": True}, {"method": "POST"}, "success"),
     ],
 )
 async def test_what_a_ping_is_taken_for(keys, ping, action):
@@ -346,6 +346,17 @@ def test_a_wrong_configuration_is_refused_with_the_way_out(keys, words):
         heartbeat(**keys)
     assert words in str(refused.value)
     assert UUID not in str(refused.value)
+
+
+def test_it_is_never_asked_again_whatever_the_defaults_say():
+    assert heartbeat(retries=3).retries == 0
+
+
+def test_two_that_are_alike_are_equal():
+    """Or every reload would forget what this process knows of them."""
+    keys = {"period": None, "schedule": "0 2 * * *"}
+    assert heartbeat(**keys) == heartbeat(**keys)
+    assert heartbeat(**keys) != heartbeat(**keys, grace="2h")
 
 
 def test_a_name_without_letters_wants_a_slug():
