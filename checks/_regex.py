@@ -21,18 +21,24 @@ Re2 = Annotated[str, AfterValidator(_checked)]
 
 
 @lru_cache(maxsize=4096)
-def compiled(expression: str, by_line: bool = False) -> Any:
-    """The expression as re2 compiles it; search it in text, or in bytes that are UTF-8. ValueError with a sentence.
+def compiled(expression: str, raw: bool = False, by_line: bool = False) -> Any:
+    """The expression as re2 compiles it; ValueError with a sentence.
 
-    `by_line`: searched in many lines at once, it finds what it would find in each, since it never matches a line's end.
+    It is to be searched in text, or in bytes that are UTF-8; a `raw` one in any bytes, each of which is a letter to it.
+    One `by_line`, searched in many lines at once, finds what it would find in each: it never matches a line's end.
     """
     import re2
 
     options = re2.Options()
     options.log_errors = False
     options.never_nl = by_line
+    expression = f"(?m){expression}" if by_line else expression
     try:
-        pattern = re2.compile(f"(?m){expression}" if by_line else expression, options)
+        if raw:
+            options.encoding = re2.Options.Encoding.LATIN1
+            pattern = re2.compile(expression.encode(), options)
+        else:
+            pattern = re2.compile(expression, options)
     except UnicodeEncodeError:
         raise ValueError("the regular expression is not UTF-8 text") from None
     except re2.error as why:
@@ -45,7 +51,12 @@ def compiled(expression: str, by_line: bool = False) -> Any:
 
 def found(expression: str, text: str) -> bool:
     """Whether the expression matches anywhere in the text."""
+    return search(expression, text) is not None
+
+
+def search(expression: str, text: str) -> Any:
+    """Where the expression first matches in the text, as re2's match; None where nowhere."""
     try:
-        return compiled(expression).search(text) is not None
+        return compiled(expression).search(text)
     except UnicodeEncodeError:
-        return compiled(expression).search(text.encode("utf-8", "replace").decode()) is not None
+        return compiled(expression).search(text.encode("utf-8", "replace").decode())
