@@ -91,8 +91,9 @@ async def read_journal(
     if "Failed to seek to cursor" in said:
         run.evidence("Begun anew", f"journalctl no longer knows where it was left: {visible(said, 300)}")
         return Read(await _newest(settings, run, seconds / 2), False)
-    _judge(settings, ended)
     behind = len(ended.output) >= budget.bytes
+    if not behind:
+        _judge(settings, ended)
     try:
         last = await in_pool(run, _count, ended.output, tally)
     except ValueError as why:
@@ -105,7 +106,8 @@ async def read_journal(
 
 async def _newest(settings: Journal, run: Run, seconds: float) -> str:
     ended = await _journalctl(run, settings.newest(), seconds, 0)
-    _judge(settings, ended)
+    if ended.errors:
+        _judge(settings, ended)
     said = ended.output.decode("utf-8", "replace").strip()
     if not said.startswith("-- cursor: "):
         raise Errored(
