@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
@@ -31,6 +32,20 @@ def check_status(answer: Answer, expect: Expect, with_credentials: bool) -> None
     elif status in (401, 407) and with_credentials:
         reason = Reason.AUTH
     raise Failed(reason, f"status is {status}, expected {wanted}{after}")
+
+
+def check_readable(answer: Answer) -> None:
+    """Raise Failed body where the body is compressed in a way that could not be undone."""
+    if answer.encoding:
+        raise Failed(Reason.BODY, f"cannot read the body: it is compressed with {brief(answer.encoding)}")
+
+
+def timestamp(value: bytes) -> float | None:
+    """A date of HTTP in Unix seconds; None where it is none."""
+    try:
+        return parsedate_to_datetime(value.decode("latin-1")).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def text(answer: Answer, most: int) -> str:

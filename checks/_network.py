@@ -31,6 +31,10 @@ EXPIRES = Measurement(
     also="probe_ssl_earliest_cert_expiry",
 )  # fmt: skip
 EXPIRES_IN = Measurement("certificate_expires_in", "seconds", "Time until the first certificate of the chain expires.")
+TLS_INFO = Measurement(
+    "tls_info", "number", "1, with the version of TLS that was agreed on.",
+    labels=("version",), also="probe_tls_version_info",
+)  # fmt: skip
 IP_PROTOCOL = Measurement("ip_protocol", "number", "IP version of the connection: 4 or 6.", also="probe_ip_protocol")
 DNS_LOOKUP = Measurement(
     "dns_lookup_seconds", "seconds", "How long the name took to resolve.", also="probe_dns_lookup_time_seconds"
@@ -195,6 +199,13 @@ def record_expiry(run: Run, chain: tuple[Certificate, ...]) -> None:
     if at is not None:
         run.record("certificate_expires", at)
         run.record("certificate_expires_in", at - time())
+
+
+def record_tls(run: Run, trip: Trip) -> None:
+    """Record what is known of the encryption, if there is any: when the chain expires, and the version."""
+    record_expiry(run, trip.chain)
+    if trip.tls_version:
+        run.record("tls_info", 1, version=trip.tls_version.replace("TLSv", "TLS "))
 
 
 def translated(error: WireError) -> Failed | Errored:

@@ -79,6 +79,7 @@ class Dns(Check):
         _network.EXPIRES,
         _network.EXPIRES_IN,
         _network.IP_PROTOCOL,
+        _network.DNS_LOOKUP,
     )  # fmt: skip
     recommended: ClassVar[tuple[Recommended, ...]] = (
         Recommended(
@@ -197,6 +198,7 @@ class Dns(Check):
         run.record("additional", len(message.additional))
         run.record("authoritative", float(message.authoritative))
         run.record("ip_protocol", trip.family)
+        run.record("dns_lookup_seconds", trip.resolve or 0.0)
         if message.answers:
             run.record("ttl_seconds", min(record.ttl for record in message.answers))
         if self.type == "SOA" and (serial := _serial(message)) is not None:

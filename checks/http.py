@@ -18,7 +18,7 @@ from pydantic import (
 
 from checks import _answer, _network
 from checks._exchange import REDIRECTS, Method, exchange
-from checks._expect import Expect, JsonPath, brief, evaluated
+from checks._expect import Expect, JsonPath, evaluated
 from checks._jsonpath import compile_number
 from checks._request import BasicAuth, Hop, Sender, basic, is_sensitive, redirected, web_address
 from checks.base import Check, Failed, Measurement, Reason, Run, Url
@@ -68,6 +68,15 @@ class Http(Check):
         _network.DNS_LOOKUP,
         _network.EXPIRES,
         _network.EXPIRES_IN,
+        _network.TLS_INFO,
+        Measurement(
+            "last_modified", "timestamp", "Last-Modified of the answer.",
+            also="probe_http_last_modified_timestamp_seconds",
+        ),
+        Measurement(
+            "failed_by_regex", "bool", "With regular expressions: whether headers or text don't meet them.",
+            also="probe_failed_due_to_regex",
+        ),
     )  # fmt: skip
 
     url: Annotated[Url, AfterValidator(web_address)] = Field(description="The address, maybe with credentials.")
@@ -196,26 +205,36 @@ class Http(Check):
         run.record("http_version", float(answer.version or 0))
         run.record("ip_protocol", trip.family)
         run.record("dns_lookup_seconds", trip.resolve or 0.0)
-        _network.record_expiry(run, trip.chain)
+        _network.record_tls(run, trip)
+        modified = answer.header(b"last-modified")
+        if modified is not None and (at := _answer.timestamp(modified)) is not None:
+            run.record("last_modified", at)
 
     def _judge(self, run: Run, answer: http1.Answer) -> None:
         expect = self.expect
         _answer.check_status(answer, expect, bool(self._plan.sender.authorization))
-        if expect.headers:
-            expect.check_headers(answer.headers)
-        if not (self._plan.measures or expect.values or expect.wants_text):
-            return
-        if answer.encoding:
-            raise Failed(Reason.BODY, f"cannot read the body: it is compressed with {brief(answer.encoding)}")
-        if expect.wants_text:
-            expect.check_text(partial(_answer.text, answer), len(answer.body) + answer.truncated)
+        if expect.wants_text or expect.headers:
+            try:
+                self._search(answer)
+            except Failed as why:
+                run.record("failed_by_regex", float(why.reason is Reason.ASSERTION))
+                raise
+            run.record("failed_by_regex", 0.0)
         if self._plan.measures or expect.values:
+            _answer.check_readable(answer)
             document = _answer.document(answer)
             expect.check_values(document)
             for name, path, evaluate in self._plan.measures:
                 value = evaluated(evaluate, document, path)
                 if value is not None:
                     run.record(name, value)
+
+    def _search(self, answer: http1.Answer) -> None:
+        if self.expect.headers:
+            self.expect.check_headers(answer.headers)
+        if self.expect.wants_text:
+            _answer.check_readable(answer)
+            self.expect.check_text(partial(_answer.text, answer), len(answer.body) + answer.truncated)
 
 
 def _unit(name: str) -> str:

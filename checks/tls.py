@@ -31,6 +31,7 @@ class Tls(Check):
         _network.EXPIRES_IN,
         Measurement("certificates", "count", "Certificates in the chain."),
         Measurement("tls_version", "number", "TLS version agreed on, such as 1.3."),
+        _network.TLS_INFO,
         _network.IP_PROTOCOL,
         _network.DNS_LOOKUP,
     )
@@ -78,7 +79,7 @@ class Tls(Check):
             self._record(run, trip)
 
     def _record(self, run: Run, trip: _network.Trip) -> None:
-        _network.record_expiry(run, trip.chain)
+        _network.record_tls(run, trip)
         if trip.chain:
             run.record("certificates", len(trip.chain))
             run.evidence("Certificates", "\n".join(str(certificate) for certificate in trip.chain[:10]))

@@ -33,7 +33,7 @@ def configured(**fields: Any) -> Http:
         ({"expect": {"status": "2x"}}, "'2x' is no HTTP status"),
         ({"expect": {"status": True}}, "'True' is no HTTP status"),
         ({"expect": {"status": []}}, "at least one status"),
-        ({"expect": {"body_regex": "a(b"}}, "'a(b' is no regular expression at position 2: missing )"),
+        ({"expect": {"body_regex": "a(b"}}, "'a(b' is no regular expression (RE2): missing ): a(b"),
         ({"expect": {"json": {"foo..bar": 1}}}, "'foo..bar' is no JMESPath expression: at position 5"),
         ({"expect": {"json": {"foo[": 1}}}, "is no JMESPath expression"),
         ({"measure": {"x": "a * "}}, "is no JMESPath expression"),

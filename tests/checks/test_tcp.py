@@ -13,7 +13,7 @@ from checks.wire import contexts
 from tests.checks.web import Authority, ask, closed_port, endless, full, hang, serving, silent, then_hang
 
 
-def check(port: int, *steps: dict[str, str], **fields: Any) -> Tcp:
+def check(port: int, *steps: dict[str, Any], **fields: Any) -> Tcp:
     address = {"name": "port", "address": f"127.0.0.1:{port}", "timeout": "300ms", "steps": steps}
     return Tcp.model_validate({**address, **fields})
 
@@ -149,3 +149,53 @@ async def test_the_end_of_an_encrypted_stream_is_heard_on_a_connection_that_stay
     async with serving(handle, tls=authority.server("localhost")) as web:
         asked = await ask(check(web.port, {"expect": "x"}, tls=tls))
     assert "hung up before it said 'x'" in asked.sentence
+
+
+async def test_encryption_in_the_middle_of_a_conversation(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = authority.server("mail.example")
+
+    async def mail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 ready for 7\r\n")
+        assert await reader.readline() == b"STARTTLS 7\r\n"
+        writer.write(b"220 go ahead\r\n")
+        await writer.start_tls(context)
+        assert await reader.readline() == b"EHLO\r\n"
+        writer.write(b"250-one\r\n250 two\r\n")
+        await writer.drain()
+        await hang(reader, writer)
+
+    steps = [
+        {"expect": r"^220 .*(\d)"}, {"send": r"STARTTLS ${1}${2}\r\n"}, {"expect": "^220 go"}, {"starttls": True},
+        {"send": r"EHLO\r\n"}, {"expect": "^250 two"},
+    ]  # fmt: skip
+    tls = {"ca_file": authority.file, "server_name": "mail.example"}
+    async with serving(mail) as web:
+        asked = await ask(check(web.port, *steps, tls=tls, timeout="2s"))
+        assert asked.fault is None, asked.sentence
+        assert asked.value("tls_info", version="TLS 1.3") == 1
+        assert asked.value("failed_by_regex") == 0
+        wrong = await ask(check(web.port, *steps, tls={"ca_file": authority.file}, timeout="2s"))
+        assert wrong.reason is Reason.TLS_NAME, wrong.sentence
+
+
+@pytest.mark.parametrize(
+    ("steps", "tls"), [([{"starttls": True}], None), ([{"starttls": True}, {"starttls": True}], True)]
+)
+def test_encryption_that_makes_no_sense(steps: list[dict[str, Any]], tls: Any) -> None:
+    with pytest.raises(ValidationError, match="starttls can be one step"):
+        check(1, *steps, tls=tls)
+
+
+async def test_no_expression_is_slow_for_any_answer() -> None:
+    # Backtracking would take longer than the universe has lasted.
+    async with serving(then_hang(b"a" * 5000)) as web:
+        asked = await ask(check(web.port, {"expect": "(a+)+(a|aa)+!"}))
+    assert asked.reason is Reason.ASSERTION
+    assert asked.value("failed_by_regex") == 1
+
+
+async def test_bytes_that_are_no_text_are_found() -> None:
+    async with serving(then_hang(b"\xff\xfe\0gr\xc3\xb6\xc3\x9fe")) as web:
+        asked = await ask(check(web.port, {"expect": r"^\xff.\x00größe"}))
+    assert asked.fault is None, asked.sentence
