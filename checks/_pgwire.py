@@ -191,6 +191,8 @@ class Session:
         while True:
             await self._until(5)
             kind, length = struct.unpack_from("!ci", self._buffer, self._at)
+            if length > MOST_BYTES and kind in b"DT":
+                raise self._nonsense(f"it sends {length} bytes at once")
             if length < 4 or length > MOST_BYTES or not kind.isalnum():
                 start = self._buffer[self._at : self._at + 40].decode("utf-8", "replace")
                 raise self._nonsense(f"it answers {visible(start)!r}")

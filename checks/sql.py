@@ -141,6 +141,10 @@ class Sql(Check):
                 return Errored(Reason.INTERNAL, f"{cannot}: it would write, and this check only reads: {why.said}")
             case "42501":
                 return Errored(Reason.AUTH, f"{cannot}: {why.said}; as its owner run: GRANT SELECT ON … TO our role")
+        if why.state == "08P01" and why.said.startswith("bind message"):
+            return Errored(
+                Reason.INTERNAL, f"{cannot}: {len(self.parameters)} parameters are not what it wants: {why.said}"
+            )
         return Errored(Reason.INTERNAL, f"{cannot}: {why.said}") if why.state[:2] in ("22", "42") else None
 
     def _columns(self) -> list[str]:
