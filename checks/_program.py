@@ -68,7 +68,12 @@ async def run_program(
         sentence = f"cannot run {argv[0]}: {MOST_AT_ONCE} other commands run already, and none ended in time"
         raise Errored(Reason.INTERNAL, sentence) from None
     try:
-        program = await _started(run, _Order(argv, env, cwd, stdin), enough)
+        try:
+            async with asyncio.timeout(seconds - 3 * gentle - (loop.time() - began)):
+                program = await _started(run, _Order(argv, env, cwd, stdin), enough)
+        except TimeoutError:
+            sentence = f"cannot run {argv[0]}: it does not start; the file system that it is on, or another, hangs"
+            raise Errored(Reason.INTERNAL, sentence) from None
         try:
             # Ending it gently, and then not, has to fit in before the probe's own deadline.
             return await program.end_of(seconds - 3 * gentle - (loop.time() - began), gentle)
@@ -167,15 +172,15 @@ class _Program:
     def _ends(self) -> None:
         """It has ended: end what it left in its group, take what it wrote last, reap it."""
         self.signal(signal.SIGKILL)
+        for stream in tuple(self._open):
+            while stream in self._open and self._read(stream):
+                pass
         reaped, status, usage = os.wait4(self.pid, os.WNOHANG)
         if not reaped:
             return
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         code = self._process.returncode = os.waitstatus_to_exitcode(status)
-        for stream in tuple(self._open):
-            while stream in self._open and self._read(stream):
-                pass
         self.ended.set_result((code, usage.ru_utime + usage.ru_stime))
 
     def _read(self, stream: IO[bytes]) -> bool:

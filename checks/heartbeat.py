@@ -215,7 +215,8 @@ class Heartbeat(Check):
             code = f" with exit code {last.code}" if last.code else ""
             words = last.body.strip().rpartition("\n")[2].strip()[:SHOWN]
             said = f": {words}" if words else ""
-            return Reason.ASSERTION, f"the job failed {show_duration(max(0.0, now - last.at))} ago{code}{said}"
+            ago = show_duration(float(int(max(0.0, now - last.at))))
+            return Reason.ASSERTION, f"the job failed {ago} ago{code}{said}"
         if standing.overran is not None:
             took = show_duration(now - standing.overran)
             sentence = f"a run that began {took} ago has not ended; {show_duration(rules.longest)} is the longest"

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 from math import inf, isfinite
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 
 from checks import _program
 from checks._nagios import MOST_ITEMS, Item, Range, parse_range, perfdata, read
+from checks._pool import MOST, in_pool
 from checks.base import Errored, Outcome, Reason, Run
 from checks.command import Command
 from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values
@@ -308,6 +310,20 @@ async def error_of(check, memory):
     with pytest.raises(Errored) as raised:
         await check.probe(Run(memory))
     return raised.value
+
+
+async def test_one_that_cannot_even_be_started_is_our_trouble():
+    """All threads hang, as they do where a mount does."""
+    hangs = threading.Event()
+    try:
+        async with asyncio.TaskGroup() as threads:
+            stuck = [threads.create_task(in_pool(Run(), hangs.wait)) for _ in range(MOST)]
+            await asyncio.sleep(0)
+            await errs(shell("echo", timeout="200ms"), Reason.INTERNAL, "it does not start", "hangs")
+            hangs.set()
+            await asyncio.gather(*stuck)
+    finally:
+        hangs.set()
 
 
 async def test_no_more_than_so_many_run_at_once(monkeypatch):

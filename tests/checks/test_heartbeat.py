@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import datetime
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -28,10 +29,10 @@ from checks._heartbeat_state import (
     taken,
     watched,
 )  # fmt: skip
-from checks.base import KEPT, KEPT_MOST, Failed, Reason, Run
+from checks.base import KEPT, KEPT_MOST, Failed, Outcome, Reason, Run
 from checks.heartbeat import LISTENING, MEMORY, Heartbeat
 from monitor.api.ping import Asked, Refused, read_path
-from tests.checks.probing import asked, evidence, value, values
+from tests.checks.probing import asked, evidence, fails, result_of, value, values
 
 UUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 A, B = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
@@ -582,6 +583,14 @@ def test_addresses_are_read_as_healthchecks_has_them(path, asked_for):
 @pytest.mark.parametrize("text", ["", "x", UUID[:-1], f"{{{UUID}}}", f"urn:uuid:{UUID}", UUID.replace("-", "")])
 def test_only_the_usual_form_is_a_uuid(text):
     assert not is_uuid(text)
+
+
+async def test_through_the_prober_its_secrets_are_masked():
+    check, memory = heartbeat(), {}
+    check.take(memory, Ping(at=time.time(), action="fail", body=f"see https://watch.example.com/ping/{UUID}"))
+    found = await fails(check, Reason.ASSERTION, "the job failed", "/ping/***", memory=memory)
+    assert evidence(found, "what it said last").endswith("/ping/***")
+    assert (await result_of(heartbeat(), {})).outcome is Outcome.OK
 
 
 async def test_a_probe_is_over_within_one_turn_of_the_loop():
