@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import unquote_plus
 from xml.parsers import expat
 
 DEEPEST = 8
+SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,25 @@ class Listing:
 
     objects: list[Stored] = field(default_factory=list)
     next: str = ""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What matters of many objects, taken in page by page; `newest` are the last few, the newest at the end."""
+
+    count: int = 0
+    expired: int = 0
+    total: int = 0
+    oldest: float = math.inf
+    newest: list[Stored] = field(default_factory=list)
+
+    def add(self, objects: list[Stored], expired_before: float) -> None:
+        """Take in one page."""
+        self.count += len(objects)
+        self.expired += sum(one.modified < expired_before for one in objects)
+        self.total += sum(one.size for one in objects)
+        self.oldest = min([self.oldest, *(one.modified for one in objects)])
+        self.newest = sorted([*self.newest, *objects], key=lambda one: (one.modified, one.key))[-SHOWN:]
 
 
 def read_listing(body: bytes) -> Listing:

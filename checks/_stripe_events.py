@@ -27,6 +27,12 @@ PAYMENT_TYPES = (
 SUCCEEDED, DECLINED, BLOCKED, FAILED = "succeeded", "declined", "blocked", "failed"
 OUTCOMES = (SUCCEEDED, DECLINED, BLOCKED, FAILED)
 
+USED = (
+    "amount", "code", "currency", "customer", "decline_code", "failure_code", "id", "last_payment_error", "outcome",
+    "payment_method_details", "status",
+)  # fmt: skip
+"""What is read of a payment or charge: the rest of a page, mostly 500 kB, need not be held until its end."""
+
 _ID = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
@@ -46,7 +52,8 @@ def read_event(value: Any) -> Event | None:
         case {"id": str(name), "created": int(created), "type": str(kind)} if _ID.fullmatch(name) and _is_time(created):
             data = value.get("data")
             held = data.get("object") if isinstance(data, dict) else None
-            return Event(name, created, kind, held if isinstance(held, dict) else {})
+            known = {key: held[key] for key in USED if key in held} if isinstance(held, dict) else {}
+            return Event(name, created, kind, known)
     return None
 
 

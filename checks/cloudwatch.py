@@ -10,14 +10,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from checks import _network
 from checks._api import Answer
 from checks._aws import Aws, Credentials, address, web_address
-from checks._cloudwatch_logs import Found, LogEvent, search
+from checks._cloudwatch_logs import LogEvent, search
 from checks.base import DURATION, Check, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.units import Duration
 from checks.wire.certificates import visible
 
 GET_METRIC_DATA = "GraniteServiceVersion20100801.GetMetricData"
-STEPS = (30.0, 300.0, 3600.0)
-"""Seconds back in which the newest event is looked for first: few events, and mostly one request."""
+JUST_NOW = 30.0
+"""Seconds back in which the newest event of a busy log is looked for: all of its window would be many pages."""
 LATE = 120.0
 """Seconds for which what was searched is searched again: an event may arrive late."""
 LAST = "cloudwatch's last events"
@@ -31,7 +31,7 @@ MEASUREMENTS = (
     M("events_per_second", "per_second", "The same per second of the window.", ("log_group", "pattern")),
     M("complete", "bool", "Whether searches ended within `pages`; if not, counts are too low.", ("log_group",)),
     M("newest_age_seconds", "seconds", "Time since the newest event; `look_back` where none is known.", ("log_group",)),
-    M("ingestion_delay_seconds", "seconds", "From event to log, the 95th percentile of the newest.", ("log_group",)),
+    M("ingestion_delay_seconds", "seconds", "From event to log, 95th percentile of the window.", ("log_group",)),
     M("forbidden_events", "count", "Events that hold one of `words`.", ("log_group",)),
     M("metric", "number", "The newest value of a metric.", ("metric",)),
     M("metric_age_seconds", "seconds", "How old that value is.", ("metric",)),
@@ -164,15 +164,19 @@ class Cloudwatch(Check):
         return any(word in message for word in self.words)
 
     async def _look_for_newest(self, group: str, logs: Aws, run: Run) -> None:
+        """The delay is of what the window begins with: of the latest events, those that are late are not there yet."""
         known = _times(run.kept, "newest")
-        found = Found()
-        for back in (*(step for step in STEPS if step < self.look_back), self.look_back):
-            found = await search(logs, run, group, run.at - back, self.pages)
-            if found.count:
-                known[group] = max(one.at for one in found.last)
-                break
+        first = await search(logs, run, group, run.at - self.window, 1)
+        found = first
+        if not first.complete:
+            found = await search(logs, run, group, run.at - JUST_NOW, self.pages)
+            found = found if found.count else first
+        if not found.count and self.look_back > self.window:
+            found = await search(logs, run, group, run.at - self.look_back, self.pages)
+        if found.count:
+            known[group] = max(one.at for one in found.last)
         run.record("newest_age_seconds", max(0.0, run.at - known.get(group, run.at - self.look_back)), log_group=group)
-        delay = found.p95()
+        delay = first.p95()
         if delay is not None:
             run.record("ingestion_delay_seconds", delay, log_group=group)
         run.memory[LAST][group] = list(found.last)

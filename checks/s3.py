@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,13 +15,12 @@ from checks._aws import Aws, Credentials, web_address
 from checks._aws_signature import encoded
 from checks._pool import in_pool
 from checks._regex import Re2, compiled
-from checks._s3_listing import Listing, Stored, read_listing, size
+from checks._s3_listing import Listing, Stored, Tally, read_listing, size
 from checks.base import DURATION, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.units import Duration, show_duration, show_size
 from checks.wire.certificates import visible
 
 PAGE = 1000
-SHOWN = 10
 NEWEST = "s3's newest objects"
 _PLACEHOLDER = re.compile(r"%(.?)")
 
@@ -89,7 +89,7 @@ class S3(Check):
 
     async def probe(self, run: Run) -> None:
         """Ask for the one object, or list all that match; record; judge their number."""
-        base, self_path = self._where()
+        base, path = self._where()
         right = "s3:GetObject, and s3:ListBucket to be told of a missing one" if self.object else "s3:ListBucket"
         aws = Aws(
             f"S3 bucket {self.bucket}", base, self.region, "s3", self.timeout,
@@ -97,10 +97,9 @@ class S3(Check):
         )  # fmt: skip
         async with aws:
             if self.object:
-                await self._head(aws, f"{self_path}/{encoded(self.object, slashes=True)}", run)
+                await self._head(aws, f"{path}/{encoded(self.object, slashes=True)}", run)
                 return
-            found = await self._list(aws, self_path or "/", run)
-        self._judge(sorted(found, key=lambda one: (one.modified, one.key)), run)
+            self._judge(await self._list(aws, path or "/", run), run)
 
     def _where(self) -> tuple[Url, str]:
         """Address and path of the bucket: its own name, but a path where a certificate would not fit that name."""
@@ -116,16 +115,17 @@ class S3(Check):
         days = [today - timedelta(days=back) for back in range(self.days)]
         return list(dict.fromkeys(day.strftime(self.prefix) for day in days))
 
-    async def _list(self, aws: Aws, path: str, run: Run) -> list[Stored]:
-        found: dict[str, Stored] = {}
-        listed = 0
+    async def _list(self, aws: Aws, path: str, run: Run) -> Tally:
+        found, listed = Tally(), 0
         for prefix in self._prefixes(run.at):
             query = {"list-type": "2", "max-keys": str(PAGE), "prefix": prefix, "encoding-type": "url"}
             more = True
             while more:
                 page = await _page(aws, path, query, run)
                 listed += len(page.objects)
-                found.update((one.key, one) for one in page.objects if self._matches(one.key))
+                found.add(
+                    [one for one in page.objects if self._matches(one.key)], run.at - (self.retention or math.inf)
+                )
                 query["continuation-token"] = page.next
                 more = bool(page.next)
                 if more and (listed >= self.max_objects or not page.objects):
@@ -134,31 +134,29 @@ class S3(Check):
                         f"cannot tell the newest object in {self.target}: it lists them by name, and there are more "
                         f"than {listed}; narrow prefix, such as by a date, or raise max_objects",
                     )
-        return list(found.values())
+        return found
 
     def _matches(self, key: str) -> bool:
         return not self.match or compiled(self.match).search(key.encode("utf-8", "replace")) is not None
 
-    def _judge(self, found: list[Stored], run: Run) -> None:
-        """`found` is sorted, the oldest first."""
-        run.memory[NEWEST] = found[-SHOWN:]
-        run.record("objects", len(found))
-        run.record("total_bytes", sum(one.size for one in found))
-        if found:
-            newest = found[-1]
+    def _judge(self, found: Tally, run: Run) -> None:
+        run.memory[NEWEST] = found.newest
+        run.record("objects", found.count)
+        run.record("total_bytes", found.total)
+        if found.newest:
+            newest = found.newest[-1]
             run.record("newest_age_seconds", max(0.0, run.at - newest.modified))
             run.record("newest_bytes", newest.size)
-            run.record("oldest_age_seconds", max(0.0, run.at - found[0].modified))
-            if len(found) > 1 and found[-2].size:
-                run.record("newest_size_ratio", newest.size / found[-2].size)
+            run.record("oldest_age_seconds", max(0.0, run.at - found.oldest))
+        if len(found.newest) > 1 and found.newest[-2].size:
+            run.record("newest_size_ratio", found.newest[-1].size / found.newest[-2].size)
         if self.retention is not None:
-            expired = sum(one.modified < run.at - self.retention for one in found)
-            run.record("expired", expired)
-            run.record("retained", len(found) - expired)
-        if len(found) < self.at_least:
+            run.record("expired", found.expired)
+            run.record("retained", found.count - found.expired)
+        if found.count < self.at_least:
             what = f" that match {self.match!r}" if self.match else ""
             where = ", ".join(f"s3://{self.bucket}/{prefix}" for prefix in self._prefixes(run.at)[:3])
-            raise Failed(Reason.ASSERTION, f"{len(found)} objects{what} in {where}, expected at least {self.at_least}")
+            raise Failed(Reason.ASSERTION, f"{found.count} objects{what} in {where}, expected at least {self.at_least}")
 
     async def _head(self, aws: Aws, path: str, run: Run) -> None:
         answer = await aws.ask("HEAD", path)

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from checks import _network
 from checks._pool import in_pool
 from checks._temporal_calls import REGISTERED, Frontend, Queue
-from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import DIAGNOSIS, DURATION, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.units import Duration, show_duration
 from checks.wire.certificates import visible
 from checks.wire.fault import WireError
@@ -32,7 +32,7 @@ SHOWN = 10
 BY = ("task_queue", "type")
 M = Measurement
 MEASUREMENTS = (
-    _network.DURATION,
+    DURATION,
     M("backlog", "count", "Tasks that wait, about; workflows that stick to a worker are not among them.", BY),
     M("backlog_age_seconds", "seconds", "How long the oldest of them waits.", BY),
     M("tasks_added_per_second", "per_second", "Tasks added, over the last 30 s.", BY),

@@ -57,8 +57,7 @@ async def test_errors_are_counted_and_the_newest_event_is_timed(moto: Moto, logs
     assert value(run, "newest_age_seconds") == pytest.approx(45, abs=0.01)
     assert value(run, "ingestion_delay_seconds") >= 45
     assert value(run, "complete") == 1
-    # One for the pattern; for the newest, 30 s and 5 min.
-    assert value(run, "requests") == 3
+    assert value(run, "requests") == 2
     await ask.diagnose(run)
     assert "ERROR one" in evidence(run, f"last events: errors in {group}")
     assert "fine" in evidence(run, f"last events: {group}")
@@ -190,6 +189,30 @@ async def test_the_delay_is_the_95th_percentile_and_arns_are_identifiers(moto: M
     assert value(run, "ingestion_delay_seconds") == 94
     assert value(run, "newest_age_seconds") == pytest.approx(10.1)
     assert questions[0]["logGroupIdentifier"] == arn
+
+
+async def test_of_a_busy_log_the_delay_is_of_the_windows_beginning_and_the_newest_of_just_now(moto: Moto) -> None:
+    def answer(question: dict[str, Any]) -> Any:
+        start = question["startTime"] / 1000
+        if start == NOW - 30:
+            return {"events": [event(NOW - 29), event(NOW - 2)]}
+        return {"events": [event(start, delay=200)] * 50, "nextToken": "n"}
+
+    questions: list[dict[str, Any]] = []
+    async with web.serving(scripted(answer, questions)) as there:
+        run = await asked(at(there.port), at=NOW)
+    assert value(run, "ingestion_delay_seconds") == 200
+    assert value(run, "newest_age_seconds") == 2
+    assert len(questions) == 2
+
+
+async def test_a_busy_log_that_says_nothing_just_now_is_as_old_as_what_was_seen(moto: Moto) -> None:
+    def answer(question: dict[str, Any]) -> Any:
+        start = question["startTime"] / 1000
+        return {"events": []} if start == NOW - 30 else {"events": [event(NOW - 250)], "nextToken": "n"}
+
+    async with web.serving(scripted(answer, [])) as there:
+        assert value(await asked(at(there.port), at=NOW), "newest_age_seconds") == 250
 
 
 @pytest.mark.parametrize(
