@@ -6,13 +6,15 @@ are Unix seconds by the wall clock: jobs go by it, and it goes on while the mach
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from checks._heartbeat_schedule import Schedule
 
+Moment = Annotated[float, Field(ge=0, le=32e9)]
+"""Unix seconds up to the year 2984: what calendars can reckon with, whatever was kept."""
 Action = Literal["success", "fail", "start", "log", "ignored"]
 
 MOST_PINGS = 20
@@ -37,7 +39,7 @@ class Ping(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    at: float
+    at: Moment
     action: Action
     code: int | None = None
     rid: str = ""
@@ -49,8 +51,8 @@ class Ping(BaseModel):
 class Away(NamedTuple):
     """From when to when runwatch did not listen."""
 
-    left: float
-    back: float
+    left: Moment
+    back: Moment
 
 
 class State(BaseModel):
@@ -58,10 +60,10 @@ class State(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    first: float
-    seen: float
+    first: Moment
+    seen: Moment
     last: Ping | None = None
-    runs: dict[str, float] = {}
+    runs: dict[str, Moment] = {}
     took: float | None = None
     counts: dict[Action, int] = {}
     pings: tuple[Ping, ...] = ()
