@@ -6,7 +6,6 @@ import base64
 import binascii
 import os
 import ssl
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,7 +83,7 @@ def of_the_pod(account: Path = ACCOUNT) -> Access:
     if not host:
         raise Errored(
             Reason.INTERNAL,
-            "cannot ask the cluster: runwatch runs in no pod (KUBERNETES_SERVICE_HOST is not set): give url or kubeconfig",
+            "cannot ask the cluster: runwatch is in no pod (KUBERNETES_SERVICE_HOST is not set): give url or kubeconfig",
         )
     where = f"[{host}]" if ":" in host else host
     token = read_file(account / "token").decode("utf-8", "replace").strip()
@@ -170,15 +169,14 @@ async def with_credential(run: Run, access: Access, seconds: float) -> Access:
         ended = await run_program(run, argv, env, folder, seconds)
         if ended.code != 0:
             said = visible(" ".join(ended.errors.decode("utf-8", "replace").split()), 200)
-            raise Errored(
-                Reason.AUTH, f"cannot log in to the cluster: {argv[0]} ended with exit code {ended.code}: {said}"
-            )
-        held = run.memory["credential"] = access, *_credential(argv[0], ended.output)
-    return held[1](access)  # type: ignore[no-any-return]
+            start = f"cannot log in to the cluster: {argv[0]} ended with exit code"
+            raise Errored(Reason.AUTH, f"{start} {ended.code}: {said}")
+        held = run.memory["credential"] = access, *_made(argv[0], ended.output, access)
+    return held[1]  # type: ignore[no-any-return]
 
 
-def _credential(name: str, output: bytes) -> tuple[Callable[[Access], Access], float]:
-    """What a plugin has made, as a way to put it in, and when it ends (0: never)."""
+def _made(name: str, output: bytes, access: Access) -> tuple[Access, float]:
+    """With the credential that a plugin wrote, and when that ends (0: never)."""
     try:
         status = dig(orjson.loads(output), "status")
     except orjson.JSONDecodeError:
@@ -188,10 +186,8 @@ def _credential(name: str, output: bytes) -> tuple[Callable[[Access], Access], f
     if not token and not (cert and key):
         # What it wrote may hold a part of a secret, so it is not shown.
         raise Errored(Reason.AUTH, f"cannot log in to the cluster: {name} wrote no credential")
-    ends = moment(text(status, "expirationTimestamp"))
-    return (
-        lambda access: replace(access, token=token or access.token, cert=cert or access.cert, key=key or access.key)
-    ), ends
+    made = replace(access, token=token or access.token, cert=cert or access.cert, key=key or access.key)
+    return made, moment(text(status, "expirationTimestamp"))
 
 
 async def tls_context(run: Run, access: Access) -> ssl.SSLContext | None:

@@ -1,4 +1,4 @@
-"""Says how far a rollout is, by the rules of `kubectl rollout status` (kubectl/pkg/polymorphichelpers/rollout_status.go)."""
+"""Says how far a rollout is, by the rules of `kubectl rollout status` (rollout_status.go of kubectl)."""
 
 from __future__ import annotations
 

@@ -232,9 +232,8 @@ def _events(answer: Any) -> str:
         at = next((text(one, name) for name in ("lastTimestamp", "eventTime", "firstTimestamp") if text(one, name)), "")
         count = number(one, "count") or 1
         times = f" ({count:.0f} times)" if count > 1 else ""
-        lines.append(
-            (moment(at), f"{at[:19]} {visible(text(one, 'reason'), 60)}{times}: {visible(text(one, 'message'), 300)}")
-        )
+        said = f"{visible(text(one, 'reason'), 60)}{times}: {visible(text(one, 'message'), 300)}"
+        lines.append((moment(at), f"{visible(at[:19])} {said}"))
     return "\n".join(line for _, line in sorted(lines)[-SHOWN_EVENTS:])
 
 
