@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from checks._log_patterns import Tally
 from checks._log_records import BLOCK, LONGEST, Cutter
-from checks._log_rotation import FLAGS, File, Followed, Spot, files_of, mark_of, plan_of, unreadable
+from checks._log_rotation import File, Followed, Spot, files_of, mark_of, plan_of
+from checks._paths import FLAGS, unreadable
 
 
 @dataclass(slots=True)

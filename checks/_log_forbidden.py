@@ -77,7 +77,7 @@ class Forbid(BaseModel):
                 yield name, number
 
     def masked(self, text: bytes) -> bytes:
-        """The text without what must not be shown: the values of words, card numbers but for four digits, the patterns."""
+        """The text without what must not be shown; of card numbers the last four digits stay."""
         cuts = [(start, end) for start, _, _, end in _values(text, tuple(dict.fromkeys((*WORDS, *self.words))))]
         cuts += [(start, end - 4) for start, end in cards(text)]
         for expression in self.patterns.values():

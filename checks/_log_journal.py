@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from checks._log_files import Budget
 from checks._log_patterns import Tally
 from checks._log_records import BLOCK, Read, joined
+from checks._paths import AbsolutePath
 from checks._pool import in_pool
 from checks._program import Ended, run_program
 from checks.base import Errored, Failed, Reason, Run
@@ -24,15 +25,6 @@ SHARE = 0.8
 """Of the probe's time that journalctl may take."""
 
 
-def _absolute(path: str) -> str:
-    if not path.startswith("/"):
-        raise ValueError(f"{path!r} is no absolute path")
-    return path
-
-
-Place = Annotated[str, AfterValidator(_absolute)]
-
-
 class Journal(BaseModel):
     """Which records of the journal to follow; all of them where nothing is said."""
 
@@ -43,8 +35,10 @@ class Journal(BaseModel):
     priority: Literal["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] | None = Field(
         default=None, description="The least urgent priority to read."
     )
-    directory: Place | None = Field(default=None, description="Folder of journal files, in place of the system's.")
-    files: tuple[Place, ...] = Field(default=(), description="Journal files, in place of the system's.")
+    directory: AbsolutePath | None = Field(
+        default=None, description="Folder of journal files, in place of the system's."
+    )
+    files: tuple[AbsolutePath, ...] = Field(default=(), description="Journal files, in place of the system's.")
 
     def __str__(self) -> str:
         which = ", ".join((*self.units, *self.identifiers))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import glob
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from checks._log_records import LONGEST
+from checks._paths import FLAGS, searchable, sort_of, unreadable
 from checks.base import Errored, Failed, Reason
 
 MOST_FILES = 500
@@ -25,7 +25,6 @@ COMPRESSED = (".gz", ".xz", ".bz2", ".zst", ".lz4", ".lzo", ".zip", ".Z")
 FORGOTTEN = 86_400.0
 """Seconds after which a file that is gone is forgotten."""
 MOST_SIBLINGS = 10_000
-FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _GENERATION = re.compile(r"[.\-_][0-9][0-9T.\-_]*|\.(?:old|bak|prev|orig)")
 
 
@@ -94,7 +93,7 @@ def files_of(patterns: Sequence[str], followed: Followed) -> list[File]:
                 Reason.INTERNAL, f"cannot follow {pattern}: it matches more than {MOST_FILES} files; narrow it down"
             )
         if not count:
-            _searchable(pattern)
+            searchable(pattern)
             followed.missing.append(pattern)
     return list(found.values())
 
@@ -109,20 +108,8 @@ def _look(path: str, strict: bool) -> File | None:
     if not stat.S_ISREG(status.st_mode):
         if not strict:
             return None
-        raise Failed(Reason.PROTOCOL, f"cannot read {path}: it is {_sort(status.st_mode)}, not a file")
+        raise Failed(Reason.PROTOCOL, f"cannot read {path}: it is {sort_of(status.st_mode)}, not a file")
     return File(path, status.st_size, status.st_mtime, (status.st_dev, status.st_ino))
-
-
-def _searchable(pattern: str) -> None:
-    """Raise Errored where nothing is found because we may not look."""
-    folder = os.path.dirname(pattern)  # noqa: PTH120 - a pattern is no path
-    if glob.has_magic(pattern) and not glob.has_magic(folder):
-        try:
-            os.scandir(folder).close()
-        except PermissionError as why:
-            raise unreadable(folder, why) from None
-        except OSError:
-            return
 
 
 def plan_of(
@@ -254,18 +241,3 @@ def mark_of(descriptor: int, offset: int) -> str:
     size = min(MARK, offset)
     ends = os.pread(descriptor, size, 0), os.pread(descriptor, size, offset - size)
     return blake2b(b"".join(ends), digest_size=8).hexdigest()
-
-
-def unreadable(path: str, why: OSError) -> Failed | Errored:
-    """What it means that a file can't be read."""
-    said = (why.strerror or str(why)).lower()
-    if why.errno in (errno.EACCES, errno.EPERM):
-        return Errored(Reason.AUTH, f"cannot read {path}: {said}; give the monitor's user the right to read it")
-    if why.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-        return Errored(Reason.INTERNAL, f"cannot read {path}: {said}")
-    return Failed(Reason.PROTOCOL, f"cannot read {path}: {said}")
-
-
-def _sort(mode: int) -> str:
-    names = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
-    return next((name for test, name in names if test(mode)), "a device")

@@ -23,6 +23,7 @@ from checks._log_patterns import (
 from checks._log_records import Cutter, Multiline, Read
 from checks._log_rotation import Followed, Spot
 from checks._log_time import Time
+from checks._paths import SeveralPaths
 from checks._pool import in_pool
 from checks._regex import Re2
 from checks.base import Check, Failed, Measurement, Reason, Recommended, Run
@@ -37,16 +38,6 @@ SLOWEST = 5.0
 """Seconds that reading takes at most."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-
-
-def _absolute(path: str) -> str:
-    if not path.startswith("/") or "\0" in path:
-        raise ValueError(f"{path!r} is no absolute path; write one such as /var/log/app/*.log")
-    return path
-
-
-def _several(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
 
 
 def _name(name: str) -> str:
@@ -78,7 +69,7 @@ class Logfile(Check):
         Recommended("LogLost", "gaps > 0", "low", "A log was replaced before it was read to its end."),
     )
 
-    path: Annotated[tuple[Annotated[str, AfterValidator(_absolute)], ...], BeforeValidator(_several)] = Field(
+    path: SeveralPaths = Field(
         default=(), description="File, or pattern such as /var/log/app/*.log, or several of them."
     )
     container: Container | None = Field(default=None, description="In place of `path`: a container's output.")

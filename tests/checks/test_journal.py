@@ -86,8 +86,8 @@ async def test_the_first_time_it_begins_at_the_end(journal: JournalFolder) -> No
 
 @pytest.mark.parametrize(
     ("which", "count"),
-    [({"units": ["app.service"]}, 2), ({"units": ["*.timer"]}, 1), ({"priority": "err"}, 1), ({"identifiers": ["app"]}, 3),
-     ({"identifiers": ["none"]}, 0), ({"units": ["app.service"], "priority": "err"}, 0)],
+    [({"units": ["app.service"]}, 2), ({"units": ["*.timer"]}, 1), ({"priority": "err"}, 1),
+     ({"identifiers": ["app"]}, 3), ({"identifiers": ["none"]}, 0), ({"units": ["app.service"], "priority": "err"}, 0)],
 )  # fmt: skip
 async def test_units_identifiers_and_priority_choose(journal: JournalFolder, which: dict[str, Any], count: int) -> None:
     journal.write("a", entry(1, "x"), entry(2, "y"), entry(3, "z", 3, "night.timer"))

@@ -49,7 +49,7 @@ class Engine:
     def say(self, second: float, text: str, stream: int = 1) -> None:
         self.lines.append((START + round(second * NANO), stream, text))
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.BaseRequest) -> web.Response:
         self.requests.append(str(request.rel_url))
         special = self.answer(request.path)
         if special is not None:
