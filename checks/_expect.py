@@ -77,11 +77,19 @@ class Expect(BaseModel):
     )
     body_not_regex: Re2 | None = Field(default=None, description="The same that must not be found there.")
     headers: dict[str, Re2] = Field(default={}, description="Regular expressions that headers must match.")
+    headers_not: dict[str, Re2] = Field(
+        default={}, description="Regular expressions that headers must not match; one that is absent does not."
+    )
 
     @property
     def wants_text(self) -> bool:
         """Whether anything is asked of the body as text."""
         return self.body_regex is not None or self.body_not_regex is not None
+
+    @property
+    def wants_headers(self) -> bool:
+        """Whether anything is asked of the headers."""
+        return bool(self.headers or self.headers_not)
 
     def accepts(self, status: int) -> bool:
         """Whether the status is an expected one."""
@@ -95,14 +103,16 @@ class Expect(BaseModel):
         return tuple((path, compile_path(path), wanted) for path, wanted in self.values.items())
 
     def check_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Raise Failed assertion for a header that is missing or does not match."""
+        """Raise Failed assertion for a header that is missing or does not match, or matches what it must not."""
         for name, pattern in self.headers.items():
-            key = name.lower().encode("latin-1", "replace")
-            found = [value.decode("latin-1") for known, value in headers if known.lower() == key]
+            found = _values_of(name, headers)
             if not found:
                 raise Failed(Reason.ASSERTION, f"header {name} is missing, expected to match {pattern!r}")
             if not any(search(pattern, value) for value in found):
                 raise Failed(Reason.ASSERTION, f"header {name} is {brief(found[0])}, expected to match {pattern!r}")
+        for name, pattern in self.headers_not.items():
+            if bad := [value for value in _values_of(name, headers) if search(pattern, value)]:
+                raise Failed(Reason.ASSERTION, f"header {name} is {brief(bad[0])}, which {pattern!r} forbids")
 
     def check_text(self, text: Callable[[int], str], size: int) -> None:
         """Raise Failed assertion where the body's text is not as expected.
@@ -125,6 +135,11 @@ class Expect(BaseModel):
             value = evaluated(evaluate, document, path)
             if not same(value, wanted):
                 raise Failed(Reason.ASSERTION, f"{path} is {brief(value)}, expected {brief(wanted)}")
+
+
+def _values_of(name: str, headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
+    key = name.lower().encode("latin-1", "replace")
+    return [value.decode("latin-1") for known, value in headers if known.lower() == key]
 
 
 def evaluated(evaluate: Callable[[Any], Any], document: Any, path: str) -> Any:

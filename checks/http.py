@@ -91,6 +91,9 @@ class Http(Check):
     tls: _network.TlsSettings = Field(default=_network.TlsSettings(), description="Settings of the encryption.")
     ip_family: _network.IpFamily = Field(default="any", description="any, 4 or 6.")
     expect: Expect = Field(default=Expect(), description="What the answer must be.")
+    expect_tls: bool | None = Field(
+        default=None, description="true: the answer must come over TLS, wherever redirects lead; false: it must not."
+    )
     measure: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], JsonPath] = Field(
         default={}, description="Numbers to read from the JSON answer: names and JMESPath expressions."
     )
@@ -171,7 +174,7 @@ class Http(Check):
         run.timed(trip.total(), trip.clock)
         self._record(run, trip, answer, hops, hop)
         try:
-            self._judge(run, answer)
+            self._judge(run, answer, hop)
         except Failed:
             run.evidence("Phases", str(trip))
             run.evidence("Answer", _answer.excerpt(answer))
@@ -210,10 +213,13 @@ class Http(Check):
         if modified is not None and (at := _answer.timestamp(modified)) is not None:
             run.record("last_modified", at)
 
-    def _judge(self, run: Run, answer: http1.Answer) -> None:
+    def _judge(self, run: Run, answer: http1.Answer, hop: Hop) -> None:
         expect = self.expect
+        if self.expect_tls is not None and (hop.trust is not None) != self.expect_tls:
+            how = "not encrypted" if self.expect_tls else "encrypted, which nobody expects"
+            raise Failed(Reason.ASSERTION, f"the answer of {hop.url} is {how}")
         _answer.check_status(answer, expect, bool(self._plan.sender.authorization))
-        if expect.wants_text or expect.headers:
+        if expect.wants_text or expect.wants_headers:
             try:
                 self._search(answer)
             except Failed as why:
@@ -230,7 +236,7 @@ class Http(Check):
                     run.record(name, value)
 
     def _search(self, answer: http1.Answer) -> None:
-        if self.expect.headers:
+        if self.expect.wants_headers:
             self.expect.check_headers(answer.headers)
         if self.expect.wants_text:
             _answer.check_readable(answer)
