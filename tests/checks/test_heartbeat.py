@@ -461,7 +461,8 @@ async def test_a_machine_that_slept_did_not_listen():
 @pytest.mark.parametrize(
     "kept",
     [
-        None, [], "x", {}, {"first": "never"}, {"first": 1.0}, {"first": 1e400, "seen": 0}, {"first": 1e300, "seen": 0}, {"first": 0, "seen": None},
+        None, [], "x", {}, {"first": "never"}, {"first": 1.0}, {"first": 1e400, "seen": 0},
+        {"first": 1e300, "seen": 0}, {"first": 0, "seen": None},
         {"first": 0, "seen": 0, "last": {"at": 0, "action": "explode"}},
         {"first": 0, "seen": 0, "runs": {"a": "b"}}, {"first": 0, "seen": 0, "away": [1]},
         {"first": 0, "seen": 0, "counts": {"boo": 1}},
