@@ -73,12 +73,7 @@ async def search(
         question["filterPattern"] = pattern
     found = Found()
     for _ in range(pages):
-        events, token = await in_pool(run, _read, await aws.call(FILTER, question))
-        for one in events:
-            if wanted is None or wanted(one.message):
-                found.count += 1
-                found.last.append(one)
-                found.delays.append(max(0.0, one.ingested - one.at))
+        token = await in_pool(run, _take, await aws.call(FILTER, question), found, wanted)
         # A page may be empty and not be the last.
         if not token:
             found.complete = True
@@ -87,15 +82,22 @@ async def search(
     return found
 
 
-def _read(answer: Answer) -> tuple[list[LogEvent], str]:
-    """The events of one page, and the token of the next."""
+def _take(answer: Answer, found: Found, wanted: Callable[[str], bool] | None) -> str:
+    """Take in one page, which may hold ten thousand events; the token of the next."""
     match answer.json():
-        case {"events": list(found)} as page:
-            events = [_event(one) for one in found]
-            token = page.get("nextToken") or ""
-            if None not in events and isinstance(token, str):
-                return [one for one in events if one is not None], token
-    raise Failed(Reason.BODY, f"{answer.name} did not answer with a page of events")
+        case {"events": list(page)} as whole:
+            events = [_event(one) for one in page]
+            token = whole.get("nextToken") or ""
+        case _:
+            events, token = [None], ""
+    if None in events or not isinstance(token, str):
+        raise Failed(Reason.BODY, f"{answer.name} did not answer with a page of events")
+    for one in events:
+        if one is not None and (wanted is None or wanted(one.message)):
+            found.count += 1
+            found.last.append(one)
+            found.delays.append(max(0.0, one.ingested - one.at))
+    return token
 
 
 def _event(value: Any) -> LogEvent | None:
