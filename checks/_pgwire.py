@@ -151,6 +151,8 @@ class Session:
                 answers.append(await self._answer(question))
             except Refused as why:
                 refused = refused or why
+                if why.ends:
+                    break
         if refused is not None:
             raise refused
         return answers
