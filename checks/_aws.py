@@ -172,30 +172,30 @@ class Aws:
     def _refused(self, answer: Answer) -> Failed | Errored:
         """What a refusal means: whose fault it is, and what is to be done."""
         code, message = _code(answer)
-        said = visible(f"{code}: {message}" if code and message else code or message, 500)
-        start = f"{self.name} answered {answer.status}"
-        skew = _skew(answer)
+        for secret in (self._keys.token, self._keys.secret):
+            # A refused signature is answered with all that should have been signed, the token among it.
+            message = message.replace(secret, "***") if secret else message
+        said = visible(f"{code}: {message}" if code and message else code or message or str(answer.status), 500)
+        start, skew = f"cannot ask {self.name}", _skew(answer)
         if code in SKEWED or (code in STRANGERS and abs(skew) > 240):
             ahead = "ahead of" if skew > 0 else "behind"
-            text = (
-                f"the clock of this machine is {show_duration(abs(skew))} {ahead} AWS', which accepts no such signature"
-            )
-            return Errored(Reason.INTERNAL, f"cannot ask {self.name}: {text}: {said}")
+            clock = f"the clock of this machine is {show_duration(abs(skew))} {ahead} AWS'"
+            return Errored(Reason.INTERNAL, f"{start}: {clock}, which accepts no such signature: {said}")
         if code in THROTTLED or answer.status == 429:
-            return Errored(Reason.RATE_LIMITED, f"{start}, the monitor is asked to come less often: {said}")
+            return Errored(Reason.RATE_LIMITED, f"{start}: the monitor is asked to come less often: {said}")
         if code in STRANGERS or answer.status == 401:
-            return Errored(Reason.AUTH, f"{start}, it does not accept our credentials: {said}")
+            return Errored(Reason.AUTH, f"{start}: it does not accept our credentials: {said}")
         if code in DENIED or answer.status == 403:
-            return Errored(Reason.AUTH, f"{start}, it does not let the monitor look: {said}; allow it {self._rights}")
+            return Errored(Reason.AUTH, f"{start}: it does not let the monitor look: {said}; allow it {self._rights}")
         if code in ELSEWHERE or answer.status in (301, 307):
             region = visible(answer.headers.get("x-amz-bucket-region", ""), 30)
             remedy = f"set region: {region}" if region else "set the region that it is in"
-            return Errored(Reason.INTERNAL, f"{start}, it is in another region; {remedy}: {said}")
+            return Errored(Reason.INTERNAL, f"{start}: it is in another region; {remedy}: {said}")
         if code in MISSING or answer.status == 404:
-            return Failed(Reason.ASSERTION, f"{start}, it is not there: {said}")
+            return Failed(Reason.ASSERTION, f"{start}: it is not there: {said}")
         if answer.status < 500:
-            return Errored(Reason.INTERNAL, f"{start}, it does not understand what we ask: {said}")
-        return Failed(Reason.STATUS, f"{start}: {said}" if said else start)
+            return Errored(Reason.INTERNAL, f"{start}: it does not understand what we ask: {said}")
+        return Failed(Reason.STATUS, f"{start}: it answered {answer.status}: {said}")
 
 
 def _code(answer: Answer) -> tuple[str, str]:

@@ -44,7 +44,7 @@ class StripeApi:
         until = self._run.memory.get(PAUSED, 0.0)
         if self._run.at < until:
             wait = show_duration(until - self._run.at)
-            raise Errored(Reason.RATE_LIMITED, f"Stripe is not asked for another {wait}: it limited our rate")
+            raise Errored(Reason.RATE_LIMITED, f"cannot ask Stripe for another {wait}: it limited our rate")
         answer = await self._api.ask("GET", path, query, accept=())
         self.requests += 1
         self.request_id = visible(answer.headers.get("Request-Id", ""), 80)
@@ -89,23 +89,25 @@ class StripeApi:
         said = _said(answer)
         match answer.status:
             case 401:
-                text = f"Stripe refuses the key{said}"
+                text = f"cannot ask Stripe: it refuses the key{said}"
                 if self._own_key:
                     return Errored(Reason.AUTH, f"{text}; make a new restricted key for the monitor")
                 return Failed(Reason.AUTH, f"{text}; whoever uses this key can't charge either")
             case 403:
                 right = RIGHTS.get(path, "")
                 remedy = f"; give the restricted key the right {right!r}" if right else ""
-                return Errored(Reason.AUTH, f"Stripe does not let the monitor read {path}{said}{remedy}")
+                return Errored(Reason.AUTH, f"cannot ask Stripe: it does not let the monitor read {path}{said}{remedy}")
             case 429:
                 pause = _pause(answer)
                 self._run.memory[PAUSED] = self._run.at + pause
                 limit = visible(answer.headers.get("Stripe-Rate-Limited-Reason", ""), 40)
                 which = f" ({limit})" if limit else ""
-                return Errored(Reason.RATE_LIMITED, f"Stripe limits our rate{which}{said}")
+                return Errored(Reason.RATE_LIMITED, f"cannot ask Stripe: it limits our rate{which}{said}")
             case 400 | 404 | 405:
-                return Errored(Reason.INTERNAL, f"Stripe does not understand what we ask at {path}{said}")
-        return Failed(Reason.STATUS, f"Stripe answered {answer.status} at {path}{said}")
+                return Errored(
+                    Reason.INTERNAL, f"cannot ask Stripe: it does not understand what we ask at {path}{said}"
+                )
+        return Failed(Reason.STATUS, f"cannot ask Stripe: it answered {answer.status} at {path}{said}")
 
 
 def _pause(answer: Answer) -> float:

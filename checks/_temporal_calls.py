@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SERVICE = "/temporal.api.workflowservice.v1.WorkflowService/"
-LARGEST = 2 * 2**20
+LARGEST = 2**19
 AT_ONCE = 4096
 """Bytes that are read at once; a larger answer is read in a thread."""
 
@@ -137,7 +137,7 @@ class Frontend:
     def _refused(self, status: Status, method: str) -> Failed | Errored:
         """What a status other than OK means."""
         said = f": {status.message}" if status.message else ""
-        start = f"{self.name} answers {method} with {status.name}{said}"
+        start = f"cannot ask {self.name}: it answers {method} with {status.name}{said}"
         match status.name:
             case "UNAUTHENTICATED" | "PERMISSION_DENIED":
                 return Errored(Reason.AUTH, f"{start}; give the monitor's key or certificate read access to it")

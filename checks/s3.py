@@ -92,7 +92,7 @@ class S3(Check):
         base, path = self._where()
         right = "s3:GetObject, and s3:ListBucket to be told of a missing one" if self.object else "s3:ListBucket"
         aws = Aws(
-            f"S3 bucket {self.bucket}", base, self.region, "s3", self.timeout,
+            self.target if self.object else f"S3 bucket {self.bucket}", base, self.region, "s3", self.timeout,
             credentials=self.credentials, tls=self.tls, rights=right, run=run,
         )  # fmt: skip
         async with aws:

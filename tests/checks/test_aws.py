@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks._aws import FOUND
+from checks._aws import FOUND, Credentials
 from checks._aws_signature import Keys, encoded, query_string, signed
 from checks.base import Errored, Reason, Run
 from checks.cloudwatch import Cloudwatch
@@ -160,7 +160,7 @@ async def test_what_is_no_fault_of_the_logs_is_our_error(answer: bytes, reason: 
     ("answer", "reason", "words"),
     [
         (coded("ResourceNotFoundException"), Reason.ASSERTION, "it is not there: ResourceNotFoundException: said �so"),
-        (coded("ServiceUnavailableException", "503 x"), Reason.STATUS, "answered 503: ServiceUnavailableException"),
+        (coded("ServiceUnavailableException", "503 x"), Reason.STATUS, "it answered 503: ServiceUnavailableException"),
         (web.reply(b"", "500 x"), Reason.STATUS, "answered 500"),
         (web.reply(b"[]"), Reason.BODY, "did not answer with a page of events"),
         (web.reply(b"<html>"), Reason.BODY, "did not answer with JSON"),
@@ -169,6 +169,25 @@ async def test_what_is_no_fault_of_the_logs_is_our_error(answer: bytes, reason: 
 async def test_what_is_its_fault_is_a_failure(answer: bytes, reason: Reason, words: str) -> None:
     async with web.serving(answer) as there:
         await fails(logs_at(there.port), reason, words)
+
+
+async def test_what_aws_repeats_of_a_token_is_not_shown(moto: Moto) -> None:
+    answer = web.reply(
+        b'{"__type":"InvalidSignatureException","message":"x-amz-security-token:t0ken-of-an-hour"}', "403 x"
+    )
+    async with web.serving(answer) as there:
+        run, keys = Run(), Keys("AKIA", "s3same", "t0ken-of-an-hour")
+
+        class Found(Credentials):
+            """As a role of the machine gives them."""
+
+            async def found(self, run: Run, seconds: float) -> Keys:
+                return keys
+
+        ask = logs_at(there.port).model_copy(update={"credentials": Found()})
+        with pytest.raises(Errored, match=r"security-token:\*\*\*") as caught:
+            await ask.probe(run)
+        assert "t0ken" not in caught.value.sentence
 
 
 def logs_at(port: int) -> Cloudwatch:

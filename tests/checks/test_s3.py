@@ -103,7 +103,7 @@ async def test_nothing_there_has_failed_unless_nothing_is_wanted(moto: Moto, buc
 
 async def test_one_key_is_compared_with_what_was_there_before_it(moto: Moto, s3: Any, bucket: str) -> None:
     ask = check(moto, bucket, object="pg/latest ö.sql.gz")
-    await fails(ask, Reason.ASSERTION, "answered 404, it is not there")
+    await fails(ask, Reason.ASSERTION, "latest ö.sql.gz: it is not there")
     s3.put_object(Bucket=bucket, Key="pg/latest ö.sql.gz", Body=b"x" * 1000)
     memory: dict[Any, Any] = {}
     run = await asked(ask, memory)
@@ -120,7 +120,7 @@ async def test_one_key_is_compared_with_what_was_there_before_it(moto: Moto, s3:
 
 async def test_no_bucket_is_its_failure_and_no_right_is_ours(moto: Moto, bucket: str) -> None:
     await fails(
-        check(moto, "nowhere-at-all"), Reason.ASSERTION, "S3 bucket nowhere-at-all answered 404", "NoSuchBucket"
+        check(moto, "nowhere-at-all"), Reason.ASSERTION, "S3 bucket nowhere-at-all: it is not there", "NoSuchBucket"
     )
     guest = moto.user(f"guest-{bucket}")
     await errs(check(moto, bucket, credentials=guest), Reason.AUTH, "AccessDenied", "allow it s3:ListBucket")

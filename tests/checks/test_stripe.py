@@ -202,7 +202,7 @@ async def test_a_limited_rate_is_unknown_and_nothing_is_asked_until_it_is_over(a
     memory: dict[Any, Any] = {}
     await errs(check(account), Reason.RATE_LIMITED, "(endpoint-rate)", "Too many requests", memory=memory)
     before = len(account.asked)
-    await errs(check(account), Reason.RATE_LIMITED, "is not asked for another", memory=memory)
+    await errs(check(account), Reason.RATE_LIMITED, "cannot ask Stripe for another", memory=memory)
     assert len(account.asked) == before
     await asked(check(account), memory, at=time.time() + 31)
 
