@@ -83,7 +83,7 @@ def of_the_pod(account: Path = ACCOUNT) -> Access:
     if not host:
         raise Errored(
             Reason.INTERNAL,
-            "cannot ask the cluster: runwatch is in no pod (KUBERNETES_SERVICE_HOST is not set): give url or kubeconfig",
+            "cannot ask the cluster: runwatch is in no pod (no KUBERNETES_SERVICE_HOST): give url or kubeconfig",
         )
     where = f"[{host}]" if ":" in host else host
     token = read_file(account / "token").decode("utf-8", "replace").strip()

@@ -25,7 +25,7 @@ MEASUREMENTS = (
     M("oom_kills_recent", "count", "Containers whose last end was for want of memory, within `recent`.", WORKLOAD),
     M("job_failed", "bool", "Whether its last job that ended has failed.", WORKLOAD),
     M("job_running_seconds", "seconds", "How long its oldest active job has been running; 0 for none.", WORKLOAD),
-    M("job_success_age_seconds", "seconds", "Time since it succeeded; where it never did, since it was made.", WORKLOAD),
+    M("job_success_age_seconds", "seconds", "Time since it succeeded, or else since it was made.", WORKLOAD),
     M("cronjob_suspended", "bool", "Whether it is suspended.", WORKLOAD),
     M("nodes", "count", "Nodes of the cluster."),
     M("nodes_not_ready", "count", "Those that are not ready."),

@@ -1,0 +1,622 @@
+"""The kubernetes kind against a stand-in API server over real TLS: rollouts, pods, jobs, nodes, and every way in."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from alerts.thresholds import parse
+from checks import _kubernetes_access as access
+from checks._kubernetes_pods import job as read_job
+from checks._kubernetes_pods import node as read_node
+from checks._kubernetes_pods import pod as read_pod
+from checks._kubernetes_rollout import rollout
+from checks.base import Failed, Reason, Run
+from checks.kubernetes import Kubernetes
+from tests.checks.cluster import (
+    APPS,
+    AT,
+    OLD,
+    ApiServer,
+    box,
+    cron_job,
+    daemonset,
+    deployment,
+    end,
+    job,
+    node,
+    pod,
+    statefulset,
+)
+from tests.checks.probing import Memory, asked, errs, evidence, fails, result_of, value, values
+from tests.checks.web import hang, reply, serving
+
+JUST_NOW, LATELY, SUCCESS = "2026-11-23T00:59:30Z", "2026-11-23T00:55:00Z", "2026-11-22T03:05:00Z"
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[ApiServer]:
+    server = ApiServer()
+    server.objects["deployments"] = [deployment("api")]
+    server.objects["pods"] = [pod("api-5d9-1"), pod("api-5d9-2")]
+    async with server.serving():
+        yield server
+
+
+@pytest.fixture
+def ca_file(cluster: ApiServer, tmp_path: Path) -> str:
+    cluster.authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return str(tmp_path / "ca.pem")
+
+
+@pytest.fixture
+def check(cluster: ApiServer, ca_file: str) -> Any:
+    def make(**fields: Any) -> Kubernetes:
+        given_ = {"token": cluster.token, "namespace": "retail", "tls": {"ca_file": ca_file}, **fields}
+        return Kubernetes(name="shop", url=cluster.url, **given_)
+
+    return make
+
+
+def test_what_it_recommends_can_be_asked() -> None:
+    known = {one.name: one for one in Kubernetes.measurements}
+    for one in Kubernetes.recommended:
+        assert parse(one.when, known).names, one.alert
+
+
+# --- rollouts ---
+
+
+async def test_a_cluster_that_is_well_is_well(cluster: ApiServer, check: Any) -> None:
+    cluster.objects["statefulsets"] = [statefulset("db")]
+    cluster.objects["daemonsets"] = [daemonset("agent")]
+    run = await asked(check())
+    for workload, count in (("deployment/api", 3), ("statefulset/db", 2), ("daemonset/agent", 2)):
+        labels = {"namespace": "retail", "workload": workload}
+        assert value(run, "rollout_complete", **labels) == 1
+        assert value(run, "replicas_desired", **labels) == value(run, "replicas_available", **labels) == count
+        assert value(run, "rollout_unfinished_seconds", **labels) == value(run, "replicas_unavailable", **labels) == 0
+    assert value(run, "pods", phase="Running") == 2
+    assert value(run, "restarts_recent", workload="deployment/api") == 0
+    assert [path.split("?")[0].rpartition("/")[2] for path in cluster.asked] == [
+        "deployments", "statefulsets", "daemonsets", "pods",
+    ]  # fmt: skip
+
+
+def updating(partition: int) -> dict[str, Any]:
+    return {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}
+
+
+ROLLOUTS: list[tuple[str, Any, str]] = [
+    ("deployments", deployment("x"), ""),
+    ("deployments", deployment("x", 0, updatedReplicas=None, availableReplicas=None, replicas=None), ""),
+    ("deployments", deployment("x", observedGeneration=1), "not been seen by the cluster yet"),
+    ("deployments", deployment("x", updatedReplicas=1), "1 of 3 replicas are of the new version"),
+    ("deployments", deployment("x", updatedReplicas=None), "0 of 3 replicas are of the new version"),
+    ("deployments", deployment("x", replicas=4), "1 replicas of the old version are still there"),
+    ("deployments", deployment("x", availableReplicas=2), "2 of 3 replicas are available"),
+    ("deployments", deployment("x", conditions=None), ""),
+    ("statefulsets", statefulset("x"), ""),
+    ("statefulsets", statefulset("x", observedGeneration=None), "not been seen by the cluster yet"),
+    ("statefulsets", statefulset("x", readyReplicas=1), "1 of 2 replicas are ready"),
+    ("statefulsets", statefulset("x", updateRevision="r3", updatedReplicas=1), "1 of 2 replicas are of the new"),
+    ("statefulsets", statefulset("x", strategy={"type": "OnDelete"}, updateRevision="r3"), ""),
+    ("statefulsets", statefulset("x", strategy={"type": "OnDelete"}, readyReplicas=1), "1 of 2 replicas are ready"),
+    ("statefulsets", statefulset("x", 3, updating(2), updatedReplicas=1, updateRevision="r3"), ""),
+    ("statefulsets", statefulset("x", 3, updating(1), updatedReplicas=1), "1 of 2 replicas are of the new version"),
+    ("daemonsets", daemonset("x"), ""),
+    ("daemonsets", daemonset("x", updatedNumberScheduled=None), "0 of 2 nodes have the new version"),
+    ("daemonsets", daemonset("x", numberAvailable=1), "1 of 2 nodes have it available"),
+    ("daemonsets", daemonset("x", strategy="OnDelete", updatedNumberScheduled=0), ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("resource", "item", "waits"), ROLLOUTS)
+def test_a_rollout_is_complete_when_kubectl_says_so(resource: str, item: Any, waits: str) -> None:
+    found = rollout(item, resource)
+    assert waits in found.waits and bool(waits) == bool(found.waits)
+    assert found.complete == (not waits)
+
+
+async def test_a_rollout_past_its_deadline_has_failed(cluster: ApiServer, check: Any) -> None:
+    late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": 'ReplicaSet "x"'}
+    cluster.objects["deployments"] = [deployment("api", updatedReplicas=1, conditions=[late])]
+    result = await fails(
+        check(), Reason.ASSERTION, "retail/deployment/api: its rollout failed: it exceeded its progress deadline"
+    )
+    assert value(result, "rollout_complete") == 0
+
+
+async def test_a_rollout_may_take_its_time_and_no_more(cluster: ApiServer, check: Any) -> None:
+    memory: Memory = {}
+    cluster.objects["deployments"] = [deployment("api", updatedReplicas=1)]
+    one = check(rollout_within="15m")
+    assert value(await asked(one, memory), "rollout_unfinished_seconds") == 0
+    memory = {"kept": orjson.loads(orjson.dumps(memory["kept"]))}  # runwatch was started anew
+    [key] = memory["kept"]["unfinished"]
+    memory["kept"]["unfinished"][key] -= 1000.0
+    result = await fails(one, Reason.ASSERTION, "not been complete for 16m 40s: 1 of 3 replicas", memory=memory)
+    assert value(result, "rollout_unfinished_seconds") == 1000
+    paused = deployment("api", updatedReplicas=1)
+    paused["spec"]["paused"] = True
+    cluster.objects["deployments"] = [paused]
+    await asked(one, memory)
+    newer = deployment("api", updatedReplicas=1, observedGeneration=3)
+    newer["metadata"]["generation"] = 3
+    cluster.objects["deployments"] = [newer]
+    assert value(await asked(one, memory), "rollout_unfinished_seconds") == 0, "another rollout has begun"
+
+
+async def test_none_available_is_an_outage_at_once_unless_it_is_new(cluster: ApiServer, check: Any) -> None:
+    cluster.objects["deployments"] = [deployment("api", availableReplicas=None)]
+    await fails(check(), Reason.ASSERTION, "retail/deployment/api: none of its 3 replicas is available")
+    cluster.objects["deployments"][0]["metadata"]["creationTimestamp"] = JUST_NOW
+    assert value(await asked(check()), "replicas_unavailable") == 3
+
+
+async def test_named_workloads_have_to_be_there_and_others_do_not_matter(cluster: ApiServer, check: Any) -> None:
+    cluster.objects["deployments"] += [deployment("other", availableReplicas=None)]
+    cluster.objects["pods"] += [pod("other-1", box(waits="CrashLoopBackOff"), owner=("ReplicaSet", "other-5d9"))]
+    run = await asked(check(workloads=("deploy/api",)))
+    assert {dict(labels)["workload"] for labels in values(run, "pods_crash_looping")} == {"deployment/api"}
+    assert not [path for path in cluster.asked if "statefulsets" in path]
+    run = await asked(check(exclude=("deployment/oth*",)))
+    assert {dict(labels)["workload"] for labels in values(run, "rollout_complete")} == {"deployment/api"}
+    await fails(
+        check(workloads=("deployments/api", "statefulset/db")), Reason.ASSERTION,
+        "there is no statefulset/db in the namespace retail",
+    )  # fmt: skip
+
+
+async def test_nothing_to_watch_is_not_well(cluster: ApiServer, check: Any) -> None:
+    await fails(check(namespace="retial"), Reason.ASSERTION, "there is nothing to watch in the namespace retial")
+    run = await asked(check(namespace="*"))
+    assert value(run, "rollout_complete", namespace="retail") == 1
+    assert "/api/v1/pods?limit=50" in cluster.asked[-1]
+    await asked(check(selector="app=api"))
+    assert "labelSelector=app%3Dapi" in cluster.asked[-1] or "labelSelector=app=api" in cluster.asked[-1]
+
+
+# --- pods ---
+
+
+@pytest.mark.parametrize(
+    ("status", "measured", "said"),
+    [
+        (box(7, "CrashLoopBackOff", end("Error", 1, OLD)), "pods_crash_looping",
+         "retail/api-5d9-2 of deployment/api crashes again and again: container api ended with exit code 1 (Error)"),
+        (box(0, "ImagePullBackOff"), "pods_image_failing", "the image of api: ImagePullBackOff, because of Image"),
+        (box(0, "InvalidImageName"), "pods_image_failing", "the image of api: InvalidImageName"),
+        (box(0, "CreateContainerConfigError"), "pods_config_failing", "can't make container api: CreateContainerCo"),
+    ],
+)  # fmt: skip
+async def test_pods_in_trouble_are_named(cluster: ApiServer, check: Any, status: Any, measured: str, said: str) -> None:
+    cluster.objects["pods"][1] = pod("api-5d9-2", status, phase="Pending")
+    result = await fails(check(), Reason.ASSERTION, said)
+    assert value(result, measured, workload="deployment/api") == 1
+    cluster.objects["pods"][0] = pod("api-5d9-1", status)
+    await fails(check(), Reason.ASSERTION, "pod retail/api-5d9-1 (and 1 more of deployment/api)")
+
+
+async def test_an_init_container_that_crashes_counts(cluster: ApiServer, check: Any) -> None:
+    crashes = box(3, "CrashLoopBackOff", end("Error", 2, OLD))
+    cluster.objects["pods"] = [
+        pod("api-5d9-1", box(0, "PodInitializing"), initContainerStatuses=[crashes], phase="Pending")
+    ]
+    await fails(check(), Reason.ASSERTION, "crashes again and again", "exit code 2")
+
+
+async def test_a_pod_may_be_pending_for_a_while(cluster: ApiServer, check: Any) -> None:
+    why = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: too little cpu"}
+    waiting = pod("api-5d9-3", conditions=[why], phase="Pending")
+    waiting["status"]["containerStatuses"] = []
+    cluster.objects["pods"] = [waiting]
+    result = await fails(check(), Reason.ASSERTION, "has been pending for 22d 1h: 0/3 nodes: too little cpu")
+    assert value(result, "pods_pending") == value(result, "pods", phase="Pending") == 1
+    waiting["metadata"]["creationTimestamp"] = LATELY
+    await asked(check(pending_after="10m"))
+
+
+async def test_restarts_are_counted_between_probes_and_remembered(cluster: ApiServer, check: Any) -> None:
+    memory: Memory = {}
+    cluster.objects["pods"] = [pod("api-5d9-1", box(5, ended=end("Error", 1, OLD)))]
+    assert value(await asked(check(), memory, 1000.0), "restarts_recent") == 0, "it was long ago"
+    cluster.objects["pods"] = [pod("api-5d9-1", box(7, ended=end("OOMKilled", 137, JUST_NOW)))]
+    run = await asked(check(), memory, 1030.0)
+    assert (value(run, "restarts_recent"), value(run, "oom_kills_recent")) == (2, 1)
+    memory = {"kept": orjson.loads(orjson.dumps(memory["kept"]))}  # runwatch was started anew
+    assert value(await asked(check(), memory, 1060.0), "restarts_recent") == 2
+    cluster.objects["pods"] = [pod("api-5d9-9", box(1, ended=end("Error", 1, JUST_NOW)))]
+    assert value(await asked(check(), memory, 1090.0), "restarts_recent") == 3, "another pod has come, and ended since"
+    assert value(await asked(check(), memory, 1700.0), "restarts_recent") == 0
+
+
+@pytest.mark.parametrize(
+    ("owner", "workload"),
+    [
+        (("ReplicaSet", "api-5d9"), "deployment/api"), (("StatefulSet", "db"), "statefulset/db"),
+        (("DaemonSet", "agent"), "daemonset/agent"), (("Job", "backup-29334420"), "cronjob/backup"),
+        (("Job", "migrate"), "jobs"), (("Rollout", "x"), "rollouts"),
+    ],
+)  # fmt: skip
+def test_a_pod_belongs_to_what_a_person_has_made(owner: tuple[str, str], workload: str) -> None:
+    assert read_pod(pod("x", owner=owner)).workload == workload
+
+
+def test_a_pod_of_nobody_is_one_of_the_pods() -> None:
+    alone = pod("x")
+    del alone["metadata"]["ownerReferences"]
+    assert read_pod(alone).workload == "pods"
+
+
+async def test_pages_are_read_to_the_end_and_their_number_is_bounded(cluster: ApiServer, check: Any) -> None:
+    cluster.objects["pods"] = [pod(f"api-5d9-{number}") for number in range(120)]
+    assert value(await asked(check()), "pods", phase="Running") == 120
+    assert sum("/pods" in path for path in cluster.asked) == 3
+    endless = {"kind": "PodList", "metadata": {"continue": "again"}, "items": []}
+    cluster.said["/pods"] = 200, orjson.dumps(endless)
+    await errs(check(), Reason.INTERNAL, "there are more than 5000 pods", "narrow them")
+
+
+# --- jobs and nodes ---
+
+
+async def test_cron_jobs_are_judged_by_their_last_job_and_their_last_success(cluster: ApiServer, check: Any) -> None:
+    failed = {
+        "type": "Failed",
+        "status": "True",
+        "reason": "BackoffLimitExceeded",
+        "message": "Job has reached its limit",
+    }
+    done = {"type": "Complete", "status": "True", "lastTransitionTime": SUCCESS}
+    cluster.objects["cronjobs"] = [
+        cron_job("backup", lastSuccessfulTime=SUCCESS),
+        cron_job("never", True),
+    ]
+    cluster.objects["jobs"] = [
+        job("backup-1", "backup", failed, "2026-11-21T03:00:00Z"),
+        job("backup-2", "backup", done, "2026-11-22T03:00:00Z"),
+        job("backup-3", "backup", None, "2026-11-23T00:50:00Z"),
+    ]
+    run = await asked(check(cronjobs=True))
+    assert value(run, "job_failed", workload="cronjob/backup") == 0, "what failed was followed by a success"
+    assert value(run, "job_running_seconds", workload="cronjob/backup") == 600
+    assert value(run, "job_success_age_seconds", workload="cronjob/backup") == 21 * 3600 + 55 * 60
+    assert value(run, "cronjob_suspended", workload="cronjob/never") == 1
+    assert value(run, "job_success_age_seconds", workload="cronjob/never") == pytest.approx(22 * 86400 + 3600)
+    cluster.objects["jobs"].append(job("backup-4", "backup", failed, "2026-11-23T00:51:00Z"))
+    named = check(workloads=("cronjob/backup",), pods=False)
+    await fails(
+        named, Reason.ASSERTION, "retail/cronjob/backup: its last job backup-4 failed: BackoffLimitExceeded, Job"
+    )
+    cluster.objects["jobs"].append(job("migrate", "", failed))
+    await fails(check(workloads=("job/migrate",), pods=False), Reason.ASSERTION, "retail/job/migrate: its last job")
+
+
+async def test_nodes_that_are_not_ready_are_named(cluster: ApiServer, check: Any) -> None:
+    cluster.objects["nodes"] = [node("one", MemoryPressure="False", DiskPressure="True"), node("two", "Unknown")]
+    result = await fails(check(nodes=True), Reason.ASSERTION, "node two is not ready: kubelet stopped posting")
+    assert (value(result, "nodes"), value(result, "nodes_not_ready")) == (2, 1)
+    assert value(result, "node_pressure", node="one", condition="DiskPressure") == 1
+    assert value(result, "node_ready", node="two") == 0
+
+
+async def test_a_diagnosis_shows_events_last_words_and_last_lines(cluster: ApiServer, check: Any) -> None:
+    memory: Memory = {}
+    crashed = box(7, "CrashLoopBackOff", end("Error", 1, OLD, "cannot reach\x1b the database"))
+    cluster.objects["pods"] = [pod("api-5d9-1", crashed)]
+    await fails(check(), Reason.ASSERTION, memory=memory)
+    about = {"kind": "Pod", "name": "api-5d9-1", "namespace": "retail"}
+    cluster.objects["events"] = [
+        {"metadata": meta_of(at), "involvedObject": about, "reason": "BackOff", "count": 9, "message": f"said {at}",
+         "lastTimestamp": at}
+        for at in ("2026-11-23T00:50:00Z", "2026-11-23T00:40:00Z")
+    ]  # fmt: skip
+    cluster.log = b"line one\nline two\n"
+    run = Run(memory)
+    await check().diagnose(run)
+    assert evidence(run, "end of api in retail/api-5d9-1") == "cannot reach\ufffd the database"
+    assert (
+        evidence(run, "events of retail/api-5d9-1")
+        .splitlines()[-1]
+        .endswith("BackOff (9 times): said 2026-11-23T00:50:00Z")
+    )
+    assert "line two" in evidence(run, "last lines of api")
+    cluster.forbidden = {"events"}
+    run = Run(memory)
+    await check().diagnose(run)
+    assert 'resources: ["events"]' in evidence(run, "events of retail/api-5d9-1")
+
+
+def meta_of(at: str) -> dict[str, Any]:
+    return {"name": f"event-{at}", "namespace": "retail"}
+
+
+# --- ways in ---
+
+
+def kubeconfig(folder: Path, cluster: ApiServer, user: dict[str, Any], **of_cluster: Any) -> str:
+    """A kubeconfig for the cluster, with a namespace of its own."""
+    certificate = base64.b64encode(cluster.authority.cert_pem.bytes()).decode()
+    path = folder / "config"
+    config = {
+        "current-context": "shop",
+        "contexts": [{"name": "shop", "context": {"cluster": "c", "user": "u", "namespace": "retail"}}],
+        "clusters": [
+            {"name": "c", "cluster": {"server": cluster.url, "certificate-authority-data": certificate, **of_cluster}}
+        ],
+        "users": [{"name": "u", "user": user}],
+    }
+    path.write_text(json.dumps(config))
+    return str(path)
+
+
+async def test_in_a_cluster_the_pods_own_account_is_used_and_its_token_read_anew(
+    cluster: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("sesame\n")
+    (tmp_path / "namespace").write_text("retail")
+    cluster.authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    host, _, port = cluster.url.removeprefix("https://").partition(":")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    monkeypatch.setattr(access.of_the_pod, "__defaults__", (tmp_path,))
+    memory: Memory = {}
+    assert value(await asked(Kubernetes(name="shop"), memory), "rollout_complete", namespace="retail") == 1
+    cluster.token = "sesame2"
+    await errs(Kubernetes(name="shop"), Reason.AUTH, "it does not know", memory=memory)
+    (tmp_path / "token").write_text("sesame2")
+    await asked(Kubernetes(name="shop"), memory)
+    (tmp_path / "token").unlink()
+    await errs(Kubernetes(name="shop"), Reason.INTERNAL, f"{tmp_path}/token can't be used: no such file")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    await errs(Kubernetes(name="shop"), Reason.INTERNAL, "runwatch is in no pod")
+
+
+async def test_a_kubeconfig_gives_tokens_certificates_and_files_beside_it(cluster: ApiServer, tmp_path: Path) -> None:
+    def into(user: dict[str, Any], **of_cluster: Any) -> Kubernetes:
+        return Kubernetes(name="shop", kubeconfig=kubeconfig(tmp_path, cluster, user, **of_cluster))
+
+    (tmp_path / "token").write_text("sesame")
+    mine = cluster.client()
+    data = base64.b64encode(mine).decode()
+    (tmp_path / "mine.pem").write_bytes(mine)
+    for user in (
+        {"token": "sesame"}, {"tokenFile": "token"},
+        {"client-certificate-data": data, "client-key-data": data},
+        {"client-certificate": "mine.pem", "client-key": "mine.pem"},
+    ):  # fmt: skip
+        assert value(await asked(into(user)), "rollout_complete", namespace="retail") == 1
+    assert (await result_of(into({"token": "sesame"}, **{"tls-server-name": "kubernetes.default"}))).outcome == "ok"
+    await fails(into({"token": "sesame"}, **{"tls-server-name": "elsewhere"}), Reason.TLS_NAME)
+    blind = {"certificate-authority-data": "", "insecure-skip-tls-verify": True}
+    assert (await result_of(into({"token": "sesame"}, **blind))).outcome == "ok"
+    await fails(into({"token": "sesame"}, **{"certificate-authority-data": ""}), Reason.TLS_HANDSHAKE)
+    await errs(into({"token": "wrong"}), Reason.AUTH, "it does not know the monitor's credential")
+    await errs(into({"token": "wr\x07ng"}), Reason.INTERNAL, "its token can't be used")
+    await errs(into({"client-certificate-data": data, "client-key-data": "?"}), Reason.INTERNAL, "no base64")
+    await errs(
+        into({"client-certificate-data": data, "client-key-data": base64.b64encode(b"x").decode()}),
+        Reason.INTERNAL,
+        "certificates can't be used",
+    )
+    await errs(into({"auth-provider": {"name": "gcp"}}), Reason.INTERNAL, "auth-provider is not known")
+    await errs(into({"token": "x"}, server="nowhere"), Reason.INTERNAL)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (": : :\n- [", "it is no YAML"), ("", "it has no context ''"), ("[]", "it has no context"),
+        ("current-context: x", "it has no context 'x'"),
+        ("current-context: x\ncontexts: [{name: x, context: {cluster: c}}]", "it has no cluster 'c'"),
+        ("a: &a [x]\nb: *a\ncurrent-context: 5", "it has no context ''"),
+    ],
+)  # fmt: skip
+async def test_a_kubeconfig_that_is_none_is_our_error(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "config").write_text(content)
+    await errs(Kubernetes(name="shop", kubeconfig=str(tmp_path / "config")), Reason.INTERNAL, said)
+
+
+async def test_a_kubeconfig_that_is_not_there_is_our_error(tmp_path: Path) -> None:
+    await errs(Kubernetes(name="shop", kubeconfig=str(tmp_path / "no")), Reason.INTERNAL, "no such file")
+
+
+PLUGIN = """\
+import json, os, pathlib, sys
+counter = pathlib.Path(sys.argv[1])
+counter.write_text(str(int(counter.read_text() or 0) + 1) if counter.exists() else "1")
+asked = json.loads(os.environ["KUBERNETES_EXEC_INFO"])
+assert asked["kind"] == "ExecCredential" and asked["spec"]["interactive"] is False
+status = {"token": os.environ["TOKEN"]}
+if len(sys.argv) > 2:
+    status["expirationTimestamp"] = sys.argv[2]
+print(json.dumps({"apiVersion": asked["apiVersion"], "kind": "ExecCredential", "status": status}))
+"""
+
+
+def plugin(
+    folder: Path, cluster: ApiServer, *arguments: str, token: str = "sesame", program: str = PLUGIN
+) -> Kubernetes:
+    (folder / "plugin.py").write_text(program)
+    user = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1", "command": sys.executable,
+            "args": [str(folder / "plugin.py"), str(folder / "count"), *arguments],
+            "env": [{"name": "TOKEN", "value": token}], "interactiveMode": "Never",
+        }
+    }  # fmt: skip
+    return Kubernetes(name="shop", kubeconfig=kubeconfig(folder, cluster, user), timeout="5s")
+
+
+async def test_an_exec_plugin_is_run_once_until_its_credential_ends(cluster: ApiServer, tmp_path: Path) -> None:
+    memory: Memory = {}
+    one = plugin(tmp_path, cluster, "2026-11-23T02:00:00Z")
+    for at in (AT, AT + 30):
+        await asked(one, memory, at)
+    assert (tmp_path / "count").read_text() == "1"
+    assert "sesame" not in str(memory.get("kept"))
+    await asked(one, memory, AT + 3590)
+    assert (tmp_path / "count").read_text() == "2", "it would have ended within the minute"
+    cluster.token = "sesame2"
+    await errs(one, Reason.AUTH, memory=memory)
+    assert "credential" not in memory, "the next probe asks the plugin anew"
+
+
+@pytest.mark.parametrize(
+    ("program", "reason", "said"),
+    [
+        ("import sys; sys.exit('no \\x1b credentials')", Reason.AUTH, "ended with exit code 1: no \ufffd credentials"),
+        ("print('sesame')", Reason.AUTH, "wrote no credential"),
+        ('print(\'{"status": {"token": 5}}\')', Reason.AUTH, "wrote no credential"),
+        ("import time; time.sleep(60)", Reason.READ_TIMEOUT, "did not end within"),
+    ],
+)
+async def test_an_exec_plugin_that_fails_is_our_error(
+    cluster: ApiServer, tmp_path: Path, program: str, reason: Reason, said: str
+) -> None:
+    one = plugin(tmp_path, cluster, program=program).model_copy(update={"timeout": 2.0})
+    result = await errs(one, reason, said)
+    assert "sesame" not in result.sentence
+
+
+async def test_an_exec_plugin_that_is_not_there_or_speaks_something_else_is_our_error(
+    cluster: ApiServer, tmp_path: Path
+) -> None:
+    def into(**fields: Any) -> Kubernetes:
+        return Kubernetes(name="shop", kubeconfig=kubeconfig(tmp_path, cluster, {"exec": fields}))
+
+    version = "client.authentication.k8s.io/v1beta1"
+    await errs(into(apiVersion=version, command="no-such-plugin"), Reason.INTERNAL, "no-such-plugin")
+    await errs(into(apiVersion="v1alpha1", command="x"), Reason.INTERNAL, "speaks v1alpha1")
+
+
+# --- faults ---
+
+
+async def test_a_missing_right_is_named(cluster: ApiServer, check: Any) -> None:
+    cluster.forbidden = {"deployments"}
+    await errs(
+        check(), Reason.AUTH, "cannot list deployments in the namespace retail",
+        'apiGroups: ["apps"], resources: ["deployments"], verbs: ["list"]', "cannot list it",
+    )  # fmt: skip
+    cluster.forbidden = {"nodes"}
+    await errs(check(nodes=True), Reason.AUTH, "cannot list nodes: give", 'apiGroups: [""], resources: ["nodes"]')
+
+
+async def test_a_wrong_token_is_our_error_and_is_not_shown(cluster: ApiServer, check: Any) -> None:
+    cluster.said["/deployments"] = 401, b'{"message": "wrong-token is not known"}'
+    result = await errs(check(token="wrong-token"), Reason.AUTH, "*** is not known")
+    assert "wrong-token" not in result.sentence
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "said"),
+    [
+        (200, b"", Reason.BODY, "did not answer with JSON"),
+        (200, b'{"kind": "DeploymentList", "items": [{"meta', Reason.BODY, "did not answer with JSON"),
+        (200, b"[" * 50_000, Reason.BODY, "did not answer with JSON"),
+        (200, b"[]", Reason.PROTOCOL, "no list of deployments"),
+        (200, b'{"kind": "Status"}', Reason.PROTOCOL, "no list of deployments"),
+        (200, b'{"kind": "DeploymentList", "items": {}}', Reason.PROTOCOL, "no list of deployments"),
+        (200, b'{"kind": "DeploymentList", "items": [5]}', Reason.PROTOCOL, "has no name"),
+        (200, b'{"kind": "DeploymentList", "items": [{"metadata": {"name": ""}}]}', Reason.PROTOCOL, "has no name"),
+        (200, b'"' + b"x" * 5_000_000 + b'"', Reason.BODY, "larger than 4 MiB"),
+        (404, b'{"message": "not found"}', Reason.PROTOCOL, "knows no deployments of apps/v1"),
+        (410, b'{"message": "the continue token is too old"}', Reason.STATUS, "answered 410"),
+        (500, b"<html>\x1b[31m", Reason.STATUS, "answered 500"),
+    ],
+)
+async def test_malformed_answers_are_never_ok(
+    cluster: ApiServer, check: Any, status: int, body: bytes, reason: Reason, said: str
+) -> None:
+    cluster.said["/deployments"] = status, body
+    await fails(check(), reason, said)
+
+
+async def test_a_busy_cluster_asks_us_to_come_less_often(cluster: ApiServer, check: Any) -> None:
+    cluster.said["/pods"] = 429, b'{"message": "too many requests"}'
+    await errs(check(), Reason.RATE_LIMITED, "429")
+
+
+async def test_no_cluster_no_answer_and_a_stranger_are_told_apart(cluster: ApiServer, ca_file: str) -> None:
+    async with serving(hang) as web:
+        slow = Kubernetes(name="shop", url=web.url(""), token="x", namespace="retail", timeout="300ms")
+        await fails(slow, Reason.READ_TIMEOUT, "no answer within 300 ms")
+        port = web.port
+    await fails(Kubernetes(name="shop", url=f"http://127.0.0.1:{port}", namespace="retail"), Reason.CONNECT_REFUSED)
+    async with serving(reply(b"hello")) as web:
+        await fails(
+            Kubernetes(name="shop", url=web.url(""), namespace="retail"), Reason.BODY, "did not answer with JSON"
+        )
+    await fails(Kubernetes(name="shop", url=cluster.url, token="x", namespace="retail"), Reason.TLS_HANDSHAKE)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"unfinished": 5, "restarts": [], "recent": "x"},
+        {"unfinished": {"retail/deployment/api/2": "x"}, "restarts": {"uid-api-5d9-1/api": "x"}},
+        {"unfinished": {"retail/deployment/api/2": AT + 10**6}, "restarts": {"uid-api-5d9-1/api": 10**9}},
+    ],
+)
+async def test_whatever_an_older_version_kept_does_no_harm(
+    cluster: ApiServer, check: Any, kept: dict[str, Any]
+) -> None:
+    cluster.objects["deployments"] = [deployment("api", updatedReplicas=1)]
+    cluster.objects["pods"] = [pod("api-5d9-1", box(5))]
+    run = await asked(check(), {"kept": kept})
+    assert value(run, "rollout_unfinished_seconds") == 0
+    assert value(run, "restarts_recent") == 0
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+FIELDS = st.sampled_from(
+    ["metadata", "name", "spec", "status", "conditions", "type", "replicas", "containerStatuses", "state", "waiting",
+     "ownerReferences", "lastState", "terminated", "generation", "restartCount"]
+)  # fmt: skip
+
+
+READERS = (read_pod, read_job, read_node, *(partial(rollout, resource=resource) for resource in APPS))
+
+
+@given(
+    st.recursive(PLAIN, lambda one: st.lists(one) | st.dictionaries(FIELDS, one), max_leaves=20), st.text(min_size=1)
+)
+def test_any_object_is_read_or_refused(item: Any, name: str) -> None:
+    if isinstance(item, dict):
+        item["metadata"] = {"name": name}
+    for read in READERS:
+        try:
+            read(item)
+        except Failed as why:
+            assert why.reason is Reason.PROTOCOL
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"url": "https://x", "kubeconfig": "/x"}, "not both"),
+        ({"token": "x"}, "need url"),
+        ({"context": "x"}, "context needs kubeconfig"),
+        ({"url": "https://x", "token": "x", "token_file": "y"}, "not both"),
+        ({"url": "unix:///x"}, "is wanted"),
+        ({"workloads": ["api"]}, "no workload"),
+        ({"workloads": ["service/api"]}, "no workload"),
+        ({"namespace": "Retail/../x"}, "should match pattern"),
+    ],
+)
+def test_bad_configuration_is_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Kubernetes(name="shop", **fields)
