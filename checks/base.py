@@ -293,7 +293,8 @@ class Check(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        cls.kind = cls.kind or cls.__module__.rpartition(".")[2]
+        if "kind" not in vars(cls):  # nor may it be that of a class between, which is no kind
+            cls.kind = cls.__module__.rpartition(".")[2]
 
     async def probe(self, run: Run) -> None:
         """Ask once; see the class."""

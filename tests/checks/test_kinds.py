@@ -40,3 +40,8 @@ def test_an_unknown_kind_names_the_nearest():
 
 def test_what_is_no_kind_is_none():
     assert not {"base", "kinds", "units", "wire"} & set(kinds.names("checks"))
+
+
+@pytest.mark.parametrize("kind", kinds.names("checks"))
+def test_a_kind_is_known_by_its_files_name(kind: str) -> None:
+    assert kinds.load("checks", kind, Check).kind == kind
