@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from checks._queue_bullmq_answers import ENDED, SETS, Job, Standing, due_score, texts, told_of, worker_names
+from checks._queue_bullmq_answers import (
+    ENDED,
+    MOST_ACTIVE,
+    SETS,
+    Job,
+    Standing,
+    due_score,
+    texts,
+    told_of,
+    worker_names,
+)
 from checks._queue_reading import absent, age, count, seen, told
 from checks._queue_share import ended_by_counters, known_since
 from checks._redis_answers import number, parse_info
@@ -14,7 +24,6 @@ from checks.base import Run
 from checks.units import Duration
 from checks.wire.certificates import visible
 
-MOST_ACTIVE = 100
 MOST_CLIENTS = 2000
 GRACE = 5.0
 """Seconds that a worker may take to notice that a delayed job is due."""

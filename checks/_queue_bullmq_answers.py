@@ -18,6 +18,7 @@ from checks._queue_reading import count, when
 from checks._resp import Reply
 from checks.wire.certificates import visible
 
+MOST_ACTIVE = 100
 LONGEST_OPTIONS = 64 * 1024
 SETS = ("prioritized", "delayed", "failed", "completed", "waiting-children")
 ENDED = ("completed", "failed")
@@ -62,10 +63,10 @@ class Standing:
             active=lists["active"],
             cards=cards,
             overdue=count(said["overdue"]),
-            next=[*(job for end in ends.values() for job in _last(end)), *texts(said["first prioritized"])],
-            taken=texts(said["taken"]),
+            next=[*(job for end in ends.values() for job in _last(end)), *texts(said["first prioritized"])[:1]],
+            taken=texts(said["taken"])[-MOST_ACTIVE:],
             ends={name: _end(said[f"{name} first"]) for name in ENDED},
-            newest=texts(said["newest"]),
+            newest=texts(said["newest"])[:1],
             counters=(_counter(said["completed counter"]), _counter(said["failed counter"])),
         )
 

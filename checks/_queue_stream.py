@@ -15,6 +15,7 @@ from checks.units import show_duration
 from checks.wire.certificates import visible
 
 MOST_GROUPS = 16
+MOST_READ = 1000
 SHOWN = 10
 _ID = re.compile(r"(\d{1,20})-(\d{1,20})")
 
@@ -57,7 +58,7 @@ class StreamQueue(BaseModel):
         return self._chosen(said["groups"], run, link)
 
     def _chosen(self, listed: Reply, run: Run, link: Link) -> list[dict[str, Any]]:
-        found = [fields(item) for item in listed] if isinstance(listed, list) else []
+        found = [fields(item) for item in listed[:MOST_READ]] if isinstance(listed, list) else []
         groups = [group for group in found if isinstance(group.get("name"), str)]
         names = {group["name"] for group in groups}
         where = f"of stream {self.key!r} at {link.door}"
@@ -105,7 +106,7 @@ def record_group(run: Run, group: dict[str, Any], pending: Reply, consumers: Rep
             run.record("active_oldest_seconds", max(0, idle) / 1000, group=name)
         case []:
             run.record("active_oldest_seconds", 0.0, group=name)
-    idles = [fields(item).get("idle") for item in consumers] if isinstance(consumers, list) else []
+    idles = [fields(item).get("idle") for item in consumers[:MOST_READ]] if isinstance(consumers, list) else []
     heard = [idle for idle in idles if isinstance(idle, int)]
     if heard:
         run.record("worker_seen_seconds", max(0, min(heard)) / 1000, group=name)

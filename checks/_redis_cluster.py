@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from checks._redis_answers import number
+from checks._redis_answers import LONGEST_INFO, number
 from checks._redis_link import Peer
 from checks._resp import Reply
 from checks.base import Run
@@ -67,7 +67,7 @@ class Node:
 
 def read_nodes(reply: Reply) -> list[Node]:
     """The nodes in an answer to CLUSTER NODES; what is none is left out."""
-    lines = reply.splitlines()[:MOST_NODES] if isinstance(reply, str) else []
+    lines = reply[:LONGEST_INFO].splitlines()[:MOST_NODES] if isinstance(reply, str) else []
     return [node for node in map(_node, lines) if node is not None]
 
 

@@ -18,7 +18,6 @@ MOST_SECONDS = 1.5
 MOST_CLIENTS = 1000
 """Beyond which nobody is listed: CLIENT LIST would cost the server more than the answer is worth."""
 SHOWN = 5
-RIGHTS = "+client|list +memory|usage"
 
 MEMORY = (
     ("used_memory_human", "used"), ("maxmemory_human", "of"), ("maxmemory_policy", "policy"),
@@ -74,8 +73,8 @@ def summary(reply: Reply) -> list[str]:
     if not isinstance(reply, str) or isinstance(reply, Refused):
         return []
     clients = [_fields(line) for line in reply.splitlines()[:MOST_CLIENTS]]
-    by = Counter(client.get("name") or client.get("addr", "?").rpartition(":")[0] for client in clients)
-    lines = [f"{count} of {visible(shape(who), 60)}" for who, count in by.most_common(SHOWN)]
+    by = Counter(shape(client.get("name", "")) or client.get("addr", "?").rpartition(":")[0] for client in clients)
+    lines = [f"{count} of {visible(who, 60)}" for who, count in by.most_common(SHOWN)]
     blocked = sum("b" in client.get("flags", "") for client in clients)
     unsent = max((number(client, "omem") or 0 for client in clients), default=0)
     return [f"{len(clients)} clients, {blocked} wait in a command, at most {show_size(unsent)} unsent", *lines]
@@ -103,6 +102,16 @@ async def _biggest_keys(link: Link, run: Run) -> None:
             break
     if sizes:
         whose = "all" if cursor == "0" else "a sample of"
-        biggest = sorted(sizes, reverse=True)[:SHOWN]
-        lines = [f"{show_size(size)} {visible(shape(key), 80)}" for size, key in biggest]
-        _tell(run, f"biggest of {whose} {looked} keys", lines)
+        _tell(run, f"biggest of {whose} {looked} keys", biggest(sizes))
+
+
+def biggest(sizes: list[tuple[int, str]]) -> list[str]:
+    """The biggest keys, those of one shape in one line."""
+    alike: dict[str, list[int]] = {}
+    for size, key in sorted(sizes, reverse=True):
+        alike.setdefault(shape(key), []).append(size)
+    return [
+        f"{show_size(each[0])} {visible(name, 80)}"
+        + (f", and {len(each) - 1} like it: {show_size(sum(each))} together" if len(each) > 1 else "")
+        for name, each in list(alike.items())[:SHOWN]
+    ]

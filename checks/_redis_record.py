@@ -12,6 +12,7 @@ from checks._resp import Reply
 from checks.base import Run
 
 MOST_DATABASES = 64
+MOST_SLOW = 128
 MOST_KEPT = 1000
 """Nodes that are remembered; where more have come and gone, all are forgotten."""
 PROCESSES = "processes"
@@ -126,7 +127,7 @@ class Recorder:
         if not isinstance(length, int) or not isinstance(entries, list):
             return
         self._record("slowlog_length", length)
-        slow = [entry for entry in map(slow_entry, entries) if entry is not None]
+        slow = [entry for entry in map(slow_entry, entries[:MOST_SLOW]) if entry is not None]
         kept, node = _kept(self._run, SLOWLOG), self._labels.get("node", "")
         process = self._info.get("run_id", "")[:40]
         before = kept.get(node)
