@@ -18,6 +18,9 @@ from checks.wire.resolve import Address, name_servers, resolve
 from checks.wire.tls import Secure
 
 PORTS = {"udp": 53, "tcp": 53, "tls": 853}
+STRANGERS_MOST = 100
+"""Messages that are passed over: anybody can send some, and a hostile server as many as it likes."""
+
 Transport = Literal["udp", "tcp", "tls"]
 
 
@@ -104,17 +107,20 @@ class _Asking:
         patience.doing("read", "read_timeout", f"no answer from {line.name} about {question}")
         await pieces.stream.send(packed)
         asked = line.sent
-        wanted = number, (question.name.lower() or ".", TYPES[question.type])
-        while True:
+        wanted = question.name.lower() or ".", TYPES[question.type]
+        for _ in range(STRANGERS_MOST):
             data = await pieces.next()
+            if len(data) >= 2 and int.from_bytes(data[:2], "big") != number:
+                continue
             try:
                 message = dnsmessage.parse(data)
             except ValueError as why:
                 raise WireError("read", "protocol", f"{line.name} gave a malformed answer: {why}") from None
-            if (message.id, message.question) == wanted:
+            if message.question == wanted:
                 self._trip.add("processing", max(0.0, line.arrived - asked))
                 self._trip.kernel = self._trip.kernel and line.kernel
                 return message
+        raise WireError("read", "protocol", f"{line.name} gave {STRANGERS_MOST} answers to what was not asked")
 
 
 class _Datagrams:

@@ -29,8 +29,8 @@ from checks.wire.patience import Patience
 HEARD_MOST = 65536
 """Bytes that may come for one answer, frames of every kind together."""
 
-PIECE = 2048
-"""Bytes that are parsed at once: 200 of the smallest frames, a few milliseconds' work."""
+FRAMES_MOST = 100
+"""Frames that may come for one answer: a few milliseconds' work, however small they are. A whole one has about ten."""
 
 HEAD, FRAME_MOST, GOAWAY = 9, 16384, 7
 
@@ -93,7 +93,7 @@ class Conversation:
         answer.asked = stream.sent
         heard, ended = 0, False
         while not ended:
-            data = await stream.recv(PIECE)
+            data = await stream.recv()
             if not data:
                 raise _broken(f"{name} closed the connection {'in the middle of' if heard else 'without'} an answer")
             if not heard:
@@ -134,11 +134,12 @@ class _Frames:
     def __init__(self, name: str) -> None:
         self._name = name
         self._came = b""
+        self._count = 0
         self.request = 1
         """The request that is to be answered, by its stream's number."""
 
     def whole(self, data: bytes) -> bytes:
-        """The frames that are complete by now. Raises WireError where one is longer than it may be."""
+        """The frames that are complete by now. Raises WireError where one is too long, or there are too many."""
         came, at, out = self._came + data, 0, b""
         while len(came) - at >= HEAD:
             length = int.from_bytes(came[at : at + 3], "big")

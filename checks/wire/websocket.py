@@ -19,7 +19,7 @@ EXCERPT = 2048
 """Bytes of a refusal's body that are read."""
 
 MESSAGE_MOST = 65536
-FRAMES_MOST = 1000
+FRAMES_MOST = 500
 """Frames that are taken in all: a few milliseconds' work."""
 
 PIECE = 4096

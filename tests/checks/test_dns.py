@@ -131,7 +131,9 @@ async def test_what_does_not_fit_is_asked_by_tcp() -> None:
         (lambda _: [], {}, Reason.READ_TIMEOUT, "about Shop.example.com A within 0.3 s"),
         (answer(ADDRESS, number=1), {}, Reason.READ_TIMEOUT, "no answer"),
         (answer(ADDRESS, name=b"\x04evil\0"), {}, Reason.READ_TIMEOUT, "no answer"),
-        (lambda _: [b"short"], {}, Reason.PROTOCOL, "malformed answer: it ends too early"),
+        (lambda question: [question[:5]], {}, Reason.PROTOCOL, "malformed answer: it ends too early"),
+        (lambda _: [b"x"], {}, Reason.PROTOCOL, "malformed answer: it ends too early"),
+        (lambda question: [bytes([question[0] ^ 1]) + b"stranger"], {}, Reason.READ_TIMEOUT, "no answer"),
         (lambda question: [question], {}, Reason.PROTOCOL, "no answer to one question"),
         (answer(b"\xc0\xff" + ADDRESS[2:]), {}, Reason.PROTOCOL, "malformed"),
     ],
@@ -329,7 +331,7 @@ async def test_several_messages_of_one_connection_are_told_apart() -> None:
     [
         (lambda _: [], Reason.PROTOCOL, "closed the connection without an answer"),
         (answer(flags=0x200), Reason.PROTOCOL, "cuts its answer about Shop.example.com A even on a connection"),
-        (lambda _: [b"short"], Reason.PROTOCOL, "malformed answer: it ends too early"),
+        (lambda question: [question[:5]], Reason.PROTOCOL, "malformed answer: it ends too early"),
     ],
 )
 async def test_answers_that_do_not_fit_and_do_not_come(by_tcp: Answer, reason: Reason, sentence: str) -> None:
@@ -440,3 +442,9 @@ def test_signatures_expire_when_they_say() -> None:
     shown = dnsmessage.parse(answer(signature(until.timestamp()))(dnsmessage.question(1, "a", "A"))[0]).answers[0]
     assert shown.data == "A 13 2 300 20261201000000 19700101000000 1 example c2ln"
     assert dnsrecords.expires(shown.data) == until.timestamp()
+
+
+async def test_a_flood_of_answers_to_other_questions_ends_the_probe() -> None:
+    flood = answer(ADDRESS, name=b"\x04evil\0")
+    async with serving(lambda question: flood(question) * 200) as port:
+        await fails(check(port, transport="tcp", timeout="5s"), Reason.PROTOCOL, "100 answers to what was not asked")

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from checks import _grpc_health
-from checks.base import Failed, Reason
+from checks.base import Failed, Reason, Run
 from checks.grpc import Grpc
 from monitor.demo.servers import Temporal
 from tests.checks.probing import asked, errs, evidence, fails, value, values
 from tests.checks.web import Authority, Web, closed_port, endless, full, hang, reply, serving, silent, then_hang
 from tests.faults import FaultProxy
+from tests.leaks import open_files
 
 OURS = "temporal.api.workflowservice.v1.WorkflowService"
 
@@ -343,3 +344,21 @@ def test_what_is_watched() -> None:
     assert check(1).target == "127.0.0.1:1"
     assert check(1, service="a.B").target == "127.0.0.1:1/a.B"
     assert _grpc_health.question("x" * 200)[:8] == b"\0\0\0\0\xcb\x0a\xc8\x01"
+
+
+async def test_cancelled_anywhere_nothing_stays_open() -> None:
+    async with speaking(lambda it: None) as web:
+        await fails(check(web.port, timeout="100ms"), Reason.READ_TIMEOUT)
+        await web.quiet.wait()
+        for steps in range(20):
+            before = open_files()
+            task = asyncio.create_task(check(web.port, timeout="5s").probe(Run()))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            async with asyncio.timeout(5):
+                # The server's end of it goes when the server has seen ours go.
+                while web.open or open_files() - before:
+                    await asyncio.sleep(0)

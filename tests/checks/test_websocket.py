@@ -5,7 +5,7 @@ import base64
 import re
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from checks import _socketio
-from checks.base import Errored, Failed, Reason
+from checks.base import Errored, Failed, Reason, Run
 from checks.websocket import Websocket
 from checks.wire import websocket as wire
 from tests.checks.probing import asked, errs, evidence, fails, value, values
 from tests.checks.socketio import running, socketio_server
 from tests.checks.web import Authority, Handle, closed_port, endless, full, hang, reply, serving, silent, then_hang
 from tests.faults import FaultProxy
+from tests.leaks import held
 
 
 def check(port: int, path: str = "/", **fields: Any) -> Websocket:
@@ -188,8 +189,8 @@ async def test_messages_of_every_form_are_read(frames: list[bytes], pattern: str
         ([text(b"\xff\xfe")], "text that is not UTF-8"),
         ([b"\x81\x7f" + struct.pack("!Q", 2**63)], "a message of 9223372036854775808 bytes or more, 65536 are read"),
         ([frame(1, b"x" * 60_000, first=0), frame(0, b"x" * 60_000, first=0)], "a message of 120000 bytes or more"),
-        ([frame(9)] * 1001, "more than 1000 frames"),
-        ([frame(0x1, b"", first=0)] + [frame(0, b"", first=0)] * 1001, "more than 1000 frames"),
+        ([frame(9)] * 501, "more than 500 frames"),
+        ([frame(0x1, b"", first=0)] + [frame(0, b"", first=0)] * 501, "more than 500 frames"),
         ([frame(8, struct.pack("!H", 1013) + b"try \x1b later")], "closed the WebSocket: 1013 try � later"),
         ([frame(8)], "closed the WebSocket: 1005"),
     ],
@@ -442,3 +443,23 @@ def test_where_a_session_lives(url: str, there: str) -> None:
 
 def test_what_is_watched() -> None:
     assert check(1, url="wss://ann:pw@live.example/x").target == "wss://ann:***@live.example/x"
+
+
+@pytest.mark.parametrize("fields", [{"expect": "never"}, {"socketio": {"transport": "polling"}}, {"socketio": True}])
+async def test_cancelled_anywhere_nothing_stays_open(fields: dict[str, Any]) -> None:
+    async with socketio_server() as stand_in, serving(agreeing(SESSION)) as mute:
+        port = mute.port if "expect" in fields else stand_in.port
+        probe = check(port, timeout="5s", **fields)
+        await asked(check(stand_in.port, socketio=True))
+        for steps in range(30):
+            before = held()
+            task = asyncio.create_task(probe.probe(Run()))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            async with asyncio.timeout(5):
+                # The server's end of it goes when the server has seen ours go.
+                while {one for one in held() - before if not isinstance(one, asyncio.Task)}:
+                    await asyncio.sleep(0)
