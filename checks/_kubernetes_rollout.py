@@ -95,7 +95,7 @@ def _statefulset(item: Any, desired: int, available: int) -> tuple[str, str]:
     if text(item, "spec", "updateStrategy", "type") == "OnDelete":
         return "", ""  # it changes when somebody deletes its pods: there is no rollout to wait for
     partition = number(item, "spec", "updateStrategy", "rollingUpdate", "partition")
-    if partition is not None and partition > 0:
+    if partition is not None:  # also 0, which clusters fill in: then kubectl looks at no revision
         wanted = desired - int(partition)
         return (f"{updated} of {wanted} replicas are of the new version", "") if updated < wanted else ("", "")
     current, newest = text(item, "status", "currentRevision"), text(item, "status", "updateRevision")

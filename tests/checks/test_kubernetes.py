@@ -115,6 +115,8 @@ ROLLOUTS: list[tuple[str, Any, str]] = [
     ("statefulsets", statefulset("x", strategy={"type": "OnDelete"}, readyReplicas=1), "1 of 2 replicas are ready"),
     ("statefulsets", statefulset("x", 3, updating(2), updatedReplicas=1, updateRevision="r3"), ""),
     ("statefulsets", statefulset("x", 3, updating(1), updatedReplicas=1), "1 of 2 replicas are of the new version"),
+    ("statefulsets", statefulset("x", 2, updating(0), currentRevision="r1"), ""),
+    ("statefulsets", statefulset("x", 2, updating(0), updatedReplicas=1), "1 of 2 replicas are of the new version"),
     ("daemonsets", daemonset("x"), ""),
     ("daemonsets", daemonset("x", updatedNumberScheduled=None), "0 of 2 nodes have the new version"),
     ("daemonsets", daemonset("x", numberAvailable=1), "1 of 2 nodes have it available"),
