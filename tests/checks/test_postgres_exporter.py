@@ -27,6 +27,8 @@ MOVING = {
     "pg_stat_database_tup_returned": 100_000, "pg_stat_database_tup_fetched": 20_000, "pg_stat_database_numbackends": 2,
     "pg_stat_database_xact_rollback": 20, "pg_locks_count": 60, "pg_stat_statements_calls_total": 60,
     "pg_stat_statements_seconds_total": 5, "pg_stat_statements_rows_total": 60_000,
+    # What the server logs by itself.
+    "pg_replication_slots_pg_wal_lsn_diff": 100_000,
     # Ages.
     "pg_stat_archiver_last_archive_age": 10, "pg_replication_lag_seconds": 10,
     # The exporter gives whole seconds.
@@ -81,7 +83,11 @@ class Exporter(Server):
 async def busy(new_postgres: NewPostgres, tmp_path: Path) -> AsyncIterator[tuple[Database, Exporter]]:
     """A server with something of everything, and the exporter beside it."""
     database = await new_postgres(
-        shared_preload_libraries="pg_stat_statements", archive_mode="on", archive_command="true", max_connections="40"
+        shared_preload_libraries="pg_stat_statements",
+        archive_mode="on",
+        archive_command="true",
+        max_connections="40",
+        autovacuum="off",
     )
     connection = await database.connect()
     for statement in (
@@ -89,10 +95,12 @@ async def busy(new_postgres: NewPostgres, tmp_path: Path) -> AsyncIterator[tuple
         "INSERT INTO orders (note) SELECT repeat('x', 100) FROM generate_series(1, 2000); VACUUM ANALYZE orders",
         "DELETE FROM orders WHERE id % 4 = 0; SELECT pg_switch_wal(); SELECT pg_stat_force_next_flush()",
         "SELECT pg_create_physical_replication_slot('left_behind', true)",
-        "BEGIN; LOCK orders IN EXCLUSIVE MODE",
     ):
         for part in statement.split("; "):
             await connection.execute(part)
+    while not await connection.fetchval("SELECT archived_count FROM pg_stat_archiver"):
+        await connection.execute("SELECT pg_sleep(0.01)")
+    await connection.execute("BEGIN; LOCK orders IN EXCLUSIVE MODE")
     async with AsyncExitStack() as stack:
         stack.callback(connection.terminate)
         exporter = Exporter(tmp_path / "exporter", database)
