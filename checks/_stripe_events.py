@@ -93,7 +93,7 @@ class Ledger:
                 {int(minute): int(count) for minute, count in kept["minutes"].items()},
                 _entries(kept["intents"]), _entries(kept["charges"]),
             )  # fmt: skip
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return fresh
         ledger.forget(ledger.since)
         return ledger
@@ -124,9 +124,9 @@ class Ledger:
                 self.minutes[minute] = self.minutes.get(minute, 0) + 1
             self._settle(event)
 
-    def mark(self, read: list[Event], since: int) -> None:
+    def mark(self, read: list[Event], since: int, now: int) -> None:
         """Note what the next probe reads again of what was just read: the last OVERLAP seconds, or less if busy."""
-        newest = sorted((one.created for one in read), reverse=True)
+        newest = sorted((one.created for one in read if one.created <= now), reverse=True)
         self.again = max(self.again, newest[0] - OVERLAP if newest else 0, since)
         if len(newest) > MOST_RECENT:
             self.again = max(self.again, newest[MOST_RECENT] + 1)

@@ -174,7 +174,8 @@ class Cloudwatch(Check):
         if not found.count and self.look_back > self.window:
             found = await search(logs, run, group, run.at - self.look_back, self.pages)
         if found.count:
-            known[group] = max(one.at for one in found.last)
+            # A line that is ahead of time must not hide for years that no other comes.
+            known[group] = min(run.at, max(one.at for one in found.last))
         run.record("newest_age_seconds", max(0.0, run.at - known.get(group, run.at - self.look_back)), log_group=group)
         delay = first.p95()
         if delay is not None:

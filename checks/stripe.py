@@ -186,7 +186,7 @@ class Stripe(Check):
             ledger.forget(min(one.created for one in read) + 1)
             read = [one for one in read if one.created >= ledger.since]
         ledger.add(read, subscribed)
-        ledger.mark(read, since)
+        ledger.mark(read, since, int(run.at))
         ledger.forget(since)
         run.kept["events"] = ledger.keep()
         run.record("events_covered_seconds", max(0.0, run.at - ledger.since))

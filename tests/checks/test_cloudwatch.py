@@ -206,6 +206,14 @@ async def test_of_a_busy_log_the_delay_is_of_the_windows_beginning_and_the_newes
     assert len(questions) == 2
 
 
+async def test_a_line_ahead_of_time_does_not_hide_that_no_other_comes(moto: Moto) -> None:
+    memory: dict[Any, Any] = {}
+    async with web.serving(scripted(lambda _: {"events": [event(NOW + 10**9)]}, [])) as there:
+        assert value(await asked(at(there.port), memory, at=NOW), "newest_age_seconds") == 0
+    async with web.serving(scripted(lambda _: {"events": []}, [])) as there:
+        assert value(await asked(at(there.port), memory, at=NOW + 7200), "newest_age_seconds") == 7200
+
+
 async def test_a_busy_log_that_says_nothing_just_now_is_as_old_as_what_was_seen(moto: Moto) -> None:
     def answer(question: dict[str, Any]) -> Any:
         start = question["startTime"] / 1000

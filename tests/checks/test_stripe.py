@@ -131,6 +131,25 @@ async def test_more_events_than_may_be_read_shorten_what_is_covered(account: Acc
     assert value(run, "webhook_events") == 0
 
 
+async def test_an_event_ahead_of_time_hides_none_that_come_after_it(account: Account) -> None:
+    memory: dict[Any, Any] = {}
+    account.attempt(NOW + 10**8, "pi_ahead")
+    await asked(check(account), memory, at=NOW)
+    account.attempt(NOW + 30, "pi_now", who="cus_2")
+    assert value(await asked(check(account), memory, at=NOW + 60), "payments", outcome="succeeded") == 2
+
+
+async def test_a_busy_minute_is_counted_once(account: Account) -> None:
+    account.endpoint("https://shop.example/hooks")
+    memory: dict[Any, Any] = {}
+    for number in range(900):
+        account.event("invoice.paid", NOW - 1000 + number / 20)
+    for later in range(3):
+        run = await asked(check(account), memory, at=NOW + 60 * later)
+        assert value(run, "webhook_events") == 900
+    assert len(run.kept["events"]["recent"]) <= 500
+
+
 async def test_charges_that_look_double_are_shown_without_amounts(account: Account) -> None:
     first = account.attempt(NOW - 900, "pi_1", who="cus_7", amount=98765)
     second = account.attempt(NOW - 840, "pi_2", who="cus_7", amount=98765)
@@ -312,7 +331,7 @@ def test_recommended_conditions_are_of_its_measurements() -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     )
 )
@@ -337,7 +356,7 @@ def test_at_its_fullest_the_ledger_may_be_kept() -> None:
         held = {"id": name, "last_payment_error": {"charge": name, "decline_code": "x"}}
         events.append(Event("i" + name[1:], 1_790_000_000 + number * 120, "payment_intent.payment_failed", held))
     ledger.add(events, frozenset("*"))
-    ledger.mark(events, 0)
+    ledger.mark(events, 0, 2**33)
     ledger.forget(0)
     ledger.recent = {f"{number:064d}" for number in range(500)}
     assert len(ledger.charges) == len(ledger.intents) == MOST
