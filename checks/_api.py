@@ -93,37 +93,56 @@ class Api:
         self._given = context
         self._stack = AsyncExitStack()
         self._deadline = 0.0
+        self._connecting = False
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._deadline = loop.time() + self.seconds * SHARE
-        self._patience = self._stack.enter_context(Patience(self.seconds))
-        connector: aiohttp.BaseConnector
-        if self._socket:
-            connector = aiohttp.UnixConnector(self._socket)
-        else:
-            resolver = _Resolver(self._patience)
-            connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, ssl=await self._context())
-        self._session = aiohttp.ClientSession(
-            connector=connector, headers={"User-Agent": "runwatch", **self._headers}, trust_env=True,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )  # fmt: skip
-        self._stack.push_async_callback(self._session.close)
+        async with AsyncExitStack() as stack:
+            patience = stack.enter_context(Patience(self.seconds))
+            connector: aiohttp.BaseConnector
+            if self._socket:
+                connector = aiohttp.UnixConnector(self._socket)
+            else:
+                context = await self._context(patience)
+                connector = aiohttp.TCPConnector(resolver=_Resolver(patience), use_dns_cache=False, ssl=context)
+            # A proxy out of the environment is for hosts, not for what is on this one.
+            self._session = aiohttp.ClientSession(
+                connector=connector, headers={"User-Agent": "runwatch", **self._headers},
+                trust_env=not self._socket, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[self._traced()],
+            )  # fmt: skip
+            stack.push_async_callback(self._session.close)
+            # It would ask once more where a server hangs up, which is a fault to be told; there is no public way.
+            self._session._retry_connection = False
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def _context(self) -> ssl.SSLContext | bool:
+    def _traced(self) -> aiohttp.TraceConfig:
+        """So that waiting for a connection is told apart from waiting for the answer."""
+
+        async def begun(*_: object) -> None:
+            self._connecting = True
+
+        async def made(*_: object) -> None:
+            self._connecting = False
+
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_start.append(begun)
+        trace.on_connection_create_end.append(made)
+        return trace
+
+    async def _context(self, patience: Patience) -> ssl.SSLContext | bool:
         if not self.base.startswith("https:"):
             return True
         if self._given is not None:
             return self._given
         try:
-            return await context_for((self._tls or _network.TlsSettings()).trust(), False, self._patience)
+            return await context_for((self._tls or _network.TlsSettings()).trust(), False, patience)
         except WireError as why:
-            await self._stack.aclose()
             raise _network.translated(why) from None
 
     async def json(self, path: str, query: Query | None = None, *, accept: Sequence[int] = (200,)) -> Any:
@@ -150,8 +169,8 @@ class Api:
         """
         assert self._session is not None
         left = self._deadline - asyncio.get_running_loop().time()
-        # Connecting ends a moment before, so that it is told apart from waiting for the answer.
-        timeout = aiohttp.ClientTimeout(total=max(left, 0.001), sock_connect=max(left, 0.001) * SHARE)
+        timeout = aiohttp.ClientTimeout(total=max(left, 0.001))
+        self._connecting = False
         address = f"{self.base}{path}"
         to = URL(address, encoded=True) if encoded else address
         pairs = [
@@ -192,6 +211,8 @@ class Api:
             if isinstance(inner, WireError):
                 raise _network.translated(inner) from None
             inner = inner.__cause__ or inner.__context__
+        if isinstance(why, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+            raise _by_proxy(start, why) from None
         if isinstance(why, aiohttp.ClientConnectorCertificateError):
             cause = why.certificate_error
             code, said = getattr(cause, "verify_code", 0), getattr(cause, "verify_message", str(cause))
@@ -200,16 +221,16 @@ class Api:
         if isinstance(why, aiohttp.ClientConnectorSSLError):
             cause = why.os_error
             raise _network.translated(fault(cause if isinstance(cause, ssl.SSLError) else ValueError(cause), why.host))
-        if isinstance(why, aiohttp.ConnectionTimeoutError):
-            limit = show_duration(self.seconds)
-            raise Failed(Reason.CONNECT_TIMEOUT, f"{start}: no connection within {limit}") from None
         if isinstance(why, TimeoutError):
-            raise Failed(Reason.READ_TIMEOUT, f"{start}: no answer within {show_duration(self.seconds)}") from None
+            limit = show_duration(self.seconds)
+            if self._connecting:
+                raise Failed(Reason.CONNECT_TIMEOUT, f"{start}: no connection within {limit}") from None
+            raise Failed(Reason.READ_TIMEOUT, f"{start}: no answer within {limit}") from None
         if isinstance(why, aiohttp.ClientConnectorError | OSError):
             raise _by_number(start, why) from None
         if isinstance(why, aiohttp.InvalidURL | aiohttp.InvalidUrlClientError):
             raise Errored(Reason.INTERNAL, f"{start}: {brief(str(why))} is no address") from None
-        raise Failed(Reason.PROTOCOL, f"{start}: {brief(str(why)) or type(why).__name__}") from None
+        raise Failed(Reason.PROTOCOL, f"{start}: {_malformed(why)}") from None
 
 
 def refused(answer: Answer) -> Failed | Errored:
@@ -223,6 +244,25 @@ def refused(answer: Answer) -> Failed | Errored:
         later = f" (Retry-After: {brief(after)})" if after else ""
         return Errored(Reason.RATE_LIMITED, f"{start}, the monitor is asked to come less often{later}")
     return Failed(Reason.STATUS, start + said)
+
+
+def _by_proxy(start: str, why: aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError) -> Errored:
+    """The proxy that the environment names (http_proxy, https_proxy) is ours, not the target's."""
+    if isinstance(why, aiohttp.ClientProxyConnectionError):
+        said = os.strerror(why.errno or errno.ECONNREFUSED).lower()
+        return Errored(Reason.CONNECT_REFUSED, f"{start}: cannot reach the proxy {why.host}:{why.port}: {said}")
+    reason = Reason.AUTH if why.status == 407 else Reason.PROTOCOL
+    return Errored(reason, f"{start}: the proxy answered {why.status} {brief(why.message)}".rstrip())
+
+
+def _malformed(why: Exception) -> str:
+    """What is wrong with an answer, without the address, whose query is nobody's business."""
+    if isinstance(why, aiohttp.ServerDisconnectedError):
+        return "it closed the connection without an answer"
+    if isinstance(why, aiohttp.ClientPayloadError) and "not completed" in str(why):
+        return "it closed the connection in the middle of its answer"
+    said = why.message if isinstance(why, aiohttp.ClientResponseError) else str(why)
+    return brief(" ".join(said.split())) if said else type(why).__name__
 
 
 def _by_number(start: str, why: aiohttp.ClientConnectorError | OSError) -> Failed | Errored:
