@@ -143,6 +143,8 @@ def _with_rustls(trust: Trust) -> ssl.SSLContext:
         context.load_verify_locations(trust.ca_file)
     else:
         context.load_default_certs()
+    # The first stream reads the whole store (20 ms): here, not on the event loop.
+    context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost")
     return context
 
 
