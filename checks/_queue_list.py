@@ -9,9 +9,9 @@ from jmespath.exceptions import JMESPathError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from checks._jsonpath import NotANumber, compile_path
-from checks._queue_reading import absent, age, count, seen, told, was_seen, when
+from checks._queue_reading import age, count, seen, told, was_seen, when
 from checks._redis_link import Link
-from checks.base import Run
+from checks.base import Errored, Reason, Run
 
 LONGEST_ITEM = 256 * 1024
 
@@ -62,8 +62,11 @@ class ListQueue(BaseModel):
         if waiting:
             seen(run, self.queue)
         elif not self.absent_is_empty and not was_seen(run, self.queue):
-            sentence = f"there is no list {self.key!r} at {link.door} (Redis keeps no empty ones)"
-            raise absent(run, self.queue, f"{sentence}; if it may be empty set absent_is_empty: true")
+            raise Errored(
+                Reason.ASSERTION,
+                f"there is no list {self.key!r} at {link.door}: is that its name, and is this its server and database? "
+                "Redis keeps no empty lists: where it may be empty, set absent_is_empty: true",
+            )
         run.record("waiting", waiting)
         if self.active_key:
             run.record("active", count(said["active"]))

@@ -25,7 +25,7 @@ class Sample(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     match: str = Field(default="", description="Pattern of their names, such as `cache:*`; empty for all.")
-    keys: int = Field(default=200, ge=10, le=10_000, description="Keys that SCAN goes through in one probe, at most.")
+    size: int = Field(default=200, ge=10, le=10_000, description="Keys that SCAN goes through in one probe, at most.")
     time: Duration = Field(
         default=0.2, gt=0, description="Time that it may take; the next probe goes on where it ended."
     )
@@ -54,7 +54,7 @@ async def sample_expiry(link: Link, sample: Sample, run: Run, labels: dict[str, 
     cursors: dict[str, str] = run.memory.setdefault("cursors", {})
     here = str(link.door.to)
     cursor, seen, bare, examined = cursors.get(here, "0"), 0, [], 0
-    while examined < sample.keys and loop.time() < until:
+    while examined < sample.size and loop.time() < until:
         [reply] = await link.ask(scan(cursor, sample.match, AT_ONCE), timed=False)
         if isinstance(reply, Refused):
             return reply

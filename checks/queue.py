@@ -86,7 +86,7 @@ class Queue(Check):
     async def _at_the_queue(self, run: Run, timeout: float, *, diagnose: bool) -> None:
         loop = asyncio.get_running_loop()
         until, trip = loop.time() + timeout, network.Trip()
-        written = await self._door(run)
+        written = await self._door(run, timeout)
         to = self._node(written, run) if self.sentinel is None else written
         fault: Failed | Errored = Failed(
             Reason.PROTOCOL, f"cannot find the queue: from {written} on, {HOPS} nodes sent us to another one"
@@ -111,13 +111,11 @@ class Queue(Check):
                 to = written
         raise fault
 
-    async def _door(self, run: Run) -> Door:
+    async def _door(self, run: Run, timeout: float) -> Door:
         written = door(self.url, self.tls, self.rights)
         if self.sentinel is None:
             return written
-        return await find_master(
-            self.sentinel, master_name(self.url), written, self.tls, self.timeout, run, record=False
-        )
+        return await find_master(self.sentinel, master_name(self.url), written, self.tls, timeout, run, record=False)
 
     def _node(self, written: Door, run: Run) -> Door:
         """The node of the cluster that had the queue the last time, if it was another than the one in `url`."""

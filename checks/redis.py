@@ -98,25 +98,25 @@ class Redis(Check):
         """Memory, slow and costly commands, the biggest keys of a sample, who is connected."""
         try:
             began = asyncio.get_running_loop().time()
-            to = await self._door(run, record=False)
+            to = await self._door(run, DIAGNOSIS, record=False)
             with Patience(DIAGNOSIS - (asyncio.get_running_loop().time() - began)) as patience:
                 async with linked(to, patience, network.Trip(), run) as link:
                     await diagnosis.diagnose(link, run)
         except WireError as why:
             raise network.translated(why) from None
 
-    async def _door(self, run: Run, record: bool = True) -> Door:
+    async def _door(self, run: Run, timeout: float, record: bool = True) -> Door:
         """Where the server is: as written, or as the Sentinels say."""
         if self.sentinel is None:
             return door(self.url, self.tls, self.rights)
         name = master_name(self.url)
         written = door(self.url, self.tls, self.rights)
-        return await find_master(self.sentinel, name, written, self.tls, self.timeout, run, record)
+        return await find_master(self.sentinel, name, written, self.tls, timeout, run, record)
 
     async def _alone(self, run: Run, trip: network.Trip) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        to = await self._door(run)
+        to = await self._door(run, self.timeout)
         spent = loop.time() - began if self.sentinel is not None else 0.0
         with Patience(self.timeout - spent) as patience:
             async with linked(to, patience, trip, run) as link:

@@ -67,10 +67,11 @@ async def test_a_sample_is_of_its_pattern_and_leaves_hit_ratio_as_it_was(
     for key in range(40):
         await server.command("SET", f"cache:user:{key}", "x", *(("EX", "100") if key % 4 else ()))
         await server.command("SET", f"queue:{key}", "x")
-    check = cache(server.url, sample={"match": "cache:*", "keys": 1000}, hit_ratio_minimum_lookups=4)
+    check = cache(server.url, sample={"match": "cache:*", "size": 1000}, hit_ratio_minimum_lookups=4)
     memory: dict[Any, Any] = {}
     run = await asked(check, memory)
     assert value(run, "sampled_keys") == 40
+    assert check.secrets() == ()
     assert value(run, "sampled_without_expiry_ratio") == 0.25
     for key in ("cache:user:1", "absent", "absent", "absent"):
         await server.command("GET", key)
@@ -85,7 +86,7 @@ async def test_a_sample_is_bounded_and_goes_on_where_it_ended(new_valkey: NewVal
     server = await new_valkey()
     for key in range(1500):
         await server.command("SET", f"key{key}", "x")
-    check, memory = cache(server.url, sample={"keys": 500}), dict[Any, Any]()
+    check, memory = cache(server.url, sample={"size": 500}), dict[Any, Any]()
     sizes = [value(await asked(check, memory), "sampled_keys") for _ in range(3)]
     assert all(300 <= size <= 1000 for size in sizes), sizes
     assert sum(sizes) >= 1500, "three probes went through all of them"
