@@ -39,6 +39,10 @@ def _zone(name: str) -> str:
     return name
 
 
+Zone = Annotated[str, AfterValidator(_zone)]
+"""A time zone by its name."""
+
+
 class Time(BaseModel):
     """Where a record says when it happened, and how."""
 
@@ -52,7 +56,7 @@ class Time(BaseModel):
         default="auto",
         description="auto (ISO 8601, syslog, web server's, seconds or parts of them since 1970), or as in strptime.",
     )
-    zone: Annotated[str, AfterValidator(_zone)] = Field(
+    zone: Zone = Field(
         default="UTC", description="Time zone of times that name none, such as Europe/Lisbon."
     )
 

@@ -1,0 +1,284 @@
+"""Restores a backup into a scratch database of its own, asks that a question, and drops it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import platform
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from checks._backup_content import CHUNK, Unreadable, decoder_of
+from checks._backup_files import Backup
+from checks._backup_test import programs
+from checks._paths import unreadable
+from checks._pool import in_pool
+from checks._program import Ended, run_program
+from checks.base import Errored, Failed, Reason, Run, Url
+from checks.units import Duration
+from checks.wire.certificates import visible
+
+KEPT = "restored"
+CONNECT = 10.0
+DROP = 0.1
+"""Share of the probe's time that is left for dropping the database."""
+TABLES = "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+FORCE_SINCE = 13
+
+
+def _address(url: Url) -> Url:
+    if url.parts.scheme not in ("postgres", "postgresql") or not url.parts.hostname:
+        raise ValueError("an address such as postgresql://user:password@host:5432/postgres is wanted")
+    return url
+
+
+class Restore(BaseModel):
+    """A PostgreSQL server to restore into. A database of its own is made there, and always dropped again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    dsn: Annotated[Url, AfterValidator(_address)] = Field(
+        description="A scratch server's, never production's: postgresql://user:password@host:5432/postgres."
+    )
+    query: str = Field(default=TABLES, min_length=1, description="A question with one number for an answer.")
+    at_least: float = Field(default=1.0, description="What the number must be at least.")
+    every: Duration = Field(default=604800.0, gt=0, description="How often; 7d without this.")
+
+
+class Tried(BaseModel):
+    """How the last restore went."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    path: str
+    at: float
+    took: float
+    problem: str = ""
+    value: float | None = None
+
+
+async def restore(settings: Restore, newest: Backup, run: Run, key: str, seconds: float, folder: str | None) -> None:
+    """Restore where it is due, record how it went. Raises Failed where the backup can't be restored, else Errored."""
+    tried = _remembered(run)
+    if tried is None or run.at - tried.at >= settings.every or (tried.problem and tried.path != newest.path):
+        tried = await _try(settings, newest, run, key, seconds, folder)
+        run.kept[KEPT] = tried.model_dump()
+    run.record("restored", float(not tried.problem))
+    run.record("restore_age_seconds", max(0.0, run.at - tried.at))
+    run.record("restore_took_seconds", tried.took)
+    if tried.value is not None:
+        run.record("restored_value", tried.value)
+    if tried.problem:
+        raise Failed(Reason.ASSERTION, f"the backup can't be restored: {tried.problem}: {tried.path}")
+
+
+def _remembered(run: Run) -> Tried | None:
+    try:
+        return Tried.model_validate(run.kept.get(KEPT))
+    except ValidationError:
+        return None
+
+
+async def _try(settings: Restore, newest: Backup, run: Run, key: str, seconds: float, folder: str | None) -> Tried:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    asyncpg = await in_pool(run, importlib.import_module, "asyncpg")
+    # Of this check and this machine alone, so that what a kill -9 left behind can be dropped the next time.
+    name = "runwatch_restore_" + blake2b(f"{platform.node()}\n{key}".encode(), digest_size=6).hexdigest()
+    problem, value = "", None
+    try:
+        async with _database(asyncpg, settings, name, run):
+            left = seconds * (1 - 2 * DROP) - (loop.time() - began)
+            problem = await _fill(settings, newest, run, name, left, folder)
+            if not problem:
+                value = await _ask(asyncpg, settings, name, seconds)
+                if value < settings.at_least:
+                    problem = f"restored, the query answers {value:.10g}, at least {settings.at_least:.10g} is expected"
+    except asyncpg.InsufficientPrivilegeError as why:
+        said = f"{_said(why)}; as its administrator run: ALTER ROLE <our user> CREATEDB"
+        raise Errored(Reason.AUTH, f"cannot try a restore at {settings.dsn}: {said}") from None
+    except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as why:
+        raise Errored(Reason.AUTH, f"cannot try a restore at {settings.dsn}: {_said(why)}") from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as why:
+        raise Errored(Reason.INTERNAL, f"cannot try a restore at {settings.dsn}: {_said(why)}") from None
+    return Tried(path=newest.path, at=run.at, took=loop.time() - began, problem=problem, value=value)
+
+
+def _said(why: Exception) -> str:
+    return visible(str(why), 300) or type(why).__name__
+
+
+@asynccontextmanager
+async def _connected(asyncpg: Any, settings: Restore, database: str | None) -> AsyncIterator[Any]:
+    # asyncpg bounds connecting by itself; a server that then hangs is left to the bound of each command.
+    connection = await asyncpg.connect(
+        settings.dsn.reveal(), timeout=CONNECT, command_timeout=CONNECT, statement_cache_size=0,
+        **({"database": database} if database else {}),
+    )  # fmt: skip
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+@asynccontextmanager
+async def _database(asyncpg: Any, settings: Restore, name: str, run: Run) -> AsyncIterator[None]:
+    """An empty database for as long as this lasts."""
+    async with _connected(asyncpg, settings, None) as connection:
+        await _drop(connection, name)
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+    try:
+        yield
+    finally:
+        try:
+            async with _connected(asyncpg, settings, None) as connection:
+                await _drop(connection, name)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as why:
+            run.evidence("Left behind", f'The database "{name}" could not be dropped: {_said(why)}')
+
+
+async def _drop(connection: Any, name: str) -> None:
+    force = " WITH (FORCE)" if connection.get_server_version().major >= FORCE_SINCE else ""
+    await connection.execute(f'DROP DATABASE IF EXISTS "{name}"{force}')
+
+
+async def _ask(asyncpg: Any, settings: Restore, name: str, seconds: float) -> float:
+    async with _connected(asyncpg, settings, name) as connection, connection.transaction(readonly=True):
+        answer = await connection.fetchval(settings.query, timeout=seconds * DROP)
+    try:
+        return float(answer)
+    except (TypeError, ValueError):
+        said = visible(str(answer), 100)
+        raise Errored(Reason.INTERNAL, f"cannot judge the restore: the query answers {said!r}, no number") from None
+
+
+async def _fill(settings: Restore, newest: Backup, run: Run, name: str, seconds: float, folder: str | None) -> str:
+    """Restore into the database; what went wrong, or ""."""
+    env = {**programs(folder), **_login(settings.dsn), "PGDATABASE": name}
+    try:
+        archive, tar = await in_pool(run, _sort, newest)
+        if archive or tar:
+            words = ["--no-owner", "--no-acl", f"--dbname={name}", newest.path]
+            ended = await run_program(Run(run.memory, run.at), ["pg_restore", *words], env, "/", seconds)
+            return _complaints(ended) or "pg_restore failed" if ended.code else ""
+        ended = await _by_psql(newest, run, env, seconds)
+    except OSError as why:
+        raise unreadable(newest.path, why) from None
+    except Unreadable as why:
+        return str(why)
+    if _complaints(ended):
+        run.evidence("What psql said", _complaints(ended))
+    return _complaints(ended) or f"psql ended with {ended.code}" if ended.code else ""
+
+
+def _complaints(ended: Ended) -> str:
+    return visible(ended.errors.decode("utf-8", "replace").strip(), 600)
+
+
+def _sort(newest: Backup) -> tuple[bool, bool]:
+    """Whether it is one of pg_dump's archives, whether it is a tar archive."""
+    if newest.folder:
+        return True, False
+    with open(newest.path, "rb") as stream:
+        head = stream.read(512)
+    return head.startswith(b"PGDMP"), head[257:262] == b"ustar"
+
+
+def _login(dsn: Url) -> dict[str, str]:
+    """How libpq's programs are told where to connect: not on their command line, which everybody can read."""
+    parts = dsn.parts
+    query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    given = {
+        "PGHOST": parts.hostname or "", "PGPORT": str(parts.port or 5432), "PGUSER": unquote(parts.username or ""),
+        "PGPASSWORD": unquote(parts.password or ""), "PGSSLMODE": query.get("sslmode", ""), "PGCONNECT_TIMEOUT": "10",
+    }  # fmt: skip
+    return {name: value for name, value in given.items() if value}
+
+
+async def _by_psql(newest: Backup, run: Run, env: dict[str, str], seconds: float) -> Ended:
+    """Give a dump in SQL to psql, decompressed.
+
+    psql would carry out `\\!` and other commands of its own that a dump can hold; \\restrict forbids them all.
+    """
+    apart = Run({}, run.at)
+    words = ["psql", "--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1"]
+    knows = await run_program(apart, [*words, "--command=\\restrict runwatch"], env, "/", seconds / 4)
+    if knows.code:
+        raise Errored(
+            Reason.INTERNAL,
+            "cannot try a restore: our psql can't be kept from carrying out commands that a dump holds; install one of "
+            f"2025-08 or newer (17.6, 16.10, 15.14, 14.19, 13.22): {_complaints(knows)}",
+        )
+    token = os.urandom(16).hex()
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    pour = _Pour(newest.path, writer, b"\\set ON_ERROR_STOP 0\n\\restrict %s\n" % token.encode())
+    pouring = asyncio.ensure_future(in_pool(Run({}), pour.run))
+    try:
+        ended = await run_program(Run(run.memory, run.at), words, env, "/", seconds * 0.7, stdin=reader)
+    finally:
+        # With its other end closed, a writer that nobody reads from any more ends.
+        os.close(reader)
+        if pour.cancel():
+            pouring.cancel()
+        await asyncio.wait([pouring])
+    problem = "" if pouring.cancelled() else pouring.result()
+    if problem:
+        raise Unreadable(problem)
+    return ended
+
+
+class _Pour:
+    """Decompresses a file into a pipe, in a thread that owns the pipe's end."""
+
+    def __init__(self, path: str, descriptor: int, first: bytes) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._first = first
+        self._lock = threading.Lock()
+        self._taken = False
+
+    def _take(self) -> bool:
+        with self._lock:
+            taken, self._taken = self._taken, True
+        return not taken
+
+    def cancel(self) -> bool:
+        """Close the pipe's end, if the thread has not begun; whether it had not."""
+        if not self._take():
+            return False
+        os.close(self._descriptor)
+        return True
+
+    def run(self) -> str:
+        """What is wrong with the file, or ""."""
+        if not self._take():
+            return ""
+        with os.fdopen(self._descriptor, "wb", buffering=0) as pipe, open(self._path, "rb") as stream:
+            try:
+                pipe.write(self._first)
+                data = stream.read(CHUNK)
+                decoder, _ = decoder_of(data)
+                while data:
+                    for piece in decoder.feed(data):
+                        _write(pipe, piece)
+                    data = stream.read(CHUNK)
+                decoder.end()
+            except BrokenPipeError:
+                # psql has ended, and says itself why.
+                return ""
+            except Unreadable as why:
+                return str(why)
+        return ""
+
+
+def _write(pipe: Any, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[pipe.write(view) :]
