@@ -51,7 +51,6 @@ def record(
     # One that is away for a moment comes back with another id: then it was replaced.
     away = {name: old for name, old in before.items() if name not in after}
     run.kept["containers"] = dict(list((away | after).items())[-MOST:])
-    _recent.forget(run, {f"{count} {name}" for count in COUNTS for name in run.kept["containers"]})
     return [(identity, name, terminal) for _, identity, name, terminal in sorted(look_at)]
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import orjson
 
-from checks._json_values import dig, moment, number, text
+from checks._json_values import dig, moment, number, text, whole
 from checks.base import Failed, Reason
 from checks.wire.certificates import visible
 
 OLDEST = (1, 24)
+LONGEST_NAME = 255
 SERVICE = "com.docker.compose.service"
 PROJECT = "com.docker.compose.project"
 EXITS = {
@@ -75,19 +76,19 @@ def container(answer: Any, name: str) -> Container:
     memory = number(answer, "HostConfig", "Memory")
     return Container(
         id=identity,
-        name=text(answer, "Name").lstrip("/") or identity[:12],
+        name=text(answer, "Name").lstrip("/")[:LONGEST_NAME] or identity[:12],
         service=text(answer, "Config", "Labels", SERVICE),
         image=text(answer, "Image"),
         image_name=text(answer, "Config", "Image"),
         status=status,
         error=text(answer, "State", "Error"),
-        exit_code=int(number(answer, "State", "ExitCode") or 0),
+        exit_code=whole(answer, "State", "ExitCode"),
         oom_killed=dig(answer, "State", "OOMKilled") is True,
         started=moment(text(answer, "State", "StartedAt")),
         finished=moment(text(answer, "State", "FinishedAt")),
-        restarts=int(number(answer, "RestartCount") or 0),
+        restarts=whole(answer, "RestartCount"),
         health=text(answer, "State", "Health", "Status"),
-        streak=int(number(answer, "State", "Health", "FailingStreak") or 0),
+        streak=whole(answer, "State", "Health", "FailingStreak"),
         health_log=_health_log(dig(answer, "State", "Health", "Log")),
         memory_limit=memory if memory and memory > 0 else None,
         cpu_limit=limit,
@@ -146,20 +147,18 @@ class Event:
     exit_code: str
 
 
-def events(body: bytes) -> list[Event]:
-    """What /events says: one object after another. What is none is left out."""
+def events(body: bytes, until: float) -> list[Event]:
+    """What /events says: one object after another. What is none, or comes after `until` (Unix seconds), is left out."""
     found = []
     for line in body.splitlines():
         try:
             said = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue
-        at, action = number(said, "timeNano"), text(said, "Action") or text(said, "status")
+        at, action = dig(said, "timeNano"), text(said, "Action") or text(said, "status")
         identity = text(said, "Actor", "ID") or text(said, "id")
-        if at is not None and action in ("oom", "die"):
-            found.append(
-                Event(int(dig(said, "timeNano")), identity, action, text(said, "Actor", "Attributes", "exitCode"))
-            )
+        if type(at) is int and 0 < at < (until + 1) * 1e9 and action in ("oom", "die"):
+            found.append(Event(at, identity, action, text(said, "Actor", "Attributes", "exitCode")))
     return found
 
 

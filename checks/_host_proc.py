@@ -79,10 +79,10 @@ class Machine:
     mounts: list[Mount]
 
 
-def read_text(path: Path) -> str:
-    """A file of /proc or /sys. Raises OSError."""
+def read_text(path: Path, errors: str = "replace") -> str:
+    """A file of /proc or /sys; `errors` is for what is no UTF-8. Raises OSError."""
     with path.open("rb") as file:
-        return file.read(LARGEST).decode("utf-8", "surrogateescape")
+        return file.read(LARGEST).decode("utf-8", errors)
 
 
 def read(proc: Path, sys: Path) -> Machine:
@@ -104,7 +104,7 @@ def _read(proc: Path, sys: Path) -> Machine:
     load = read_text(proc / "loadavg").split()
     others = _fields(optional(proc / "vmstat"))
     # Of another machine's /proc, `self` is this process: it sees its own network and its own mounts.
-    of = proc / "1" if (proc / "1" / "mountinfo").exists() and proc != Path("/proc") else proc / "self"
+    of = proc / "1" if proc != Path("/proc") and optional(proc / "1/mountinfo") else proc / "self"
     return Machine(
         boot=optional(proc / "sys/kernel/random/boot_id").strip(),
         started=float(stat["btime"][0]),
@@ -124,14 +124,14 @@ def _read(proc: Path, sys: Path) -> Machine:
         },
         disks=disks(optional(proc / "diskstats")),
         interfaces=interfaces(optional(of / "net/dev") or optional(proc / "net/dev"), sys / "class/net"),
-        mounts=mounts(optional(of / "mountinfo")),
+        mounts=mounts(optional(of / "mountinfo", "surrogateescape")),
     )
 
 
-def optional(path: Path) -> str:
+def optional(path: Path, errors: str = "replace") -> str:
     """A file that not every kernel has, or shows to everybody."""
     try:
-        return read_text(path)
+        return read_text(path, errors)
     except OSError:
         return ""
 

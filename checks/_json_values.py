@@ -21,6 +21,18 @@ def number(held: Any, *path: str) -> float | None:
     return float(found) if type(found) in (int, float) and math.isfinite(found) else None
 
 
+def whole(held: Any, *path: str) -> int:
+    """The whole number at this path, as far as JSON can hold it in every language; 0 where there is none."""
+    found = number(held, *path)
+    return int(found) if found is not None and abs(found) < 2**53 else 0
+
+
+def values(held: Any, *path: str) -> list[Any]:
+    """The list at this path; an empty one where there is none."""
+    found = dig(held, *path)
+    return found if isinstance(found, list) else []
+
+
 def text(held: Any, *path: str) -> str:
     """The text at this path; empty where there is none."""
     found = dig(held, *path)

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from checks._json_values import dig, moment, text
+from checks._json_values import dig, moment, text, values
 from checks._pool import in_pool
 from checks._program import run_program
 from checks.base import Errored, Reason, Run
@@ -124,8 +124,7 @@ def of_a_kubeconfig(path: str, context: str) -> Access:
 
 
 def _named(held: Any, group: str, inside: str, name: str, path: str) -> Any:
-    entries = dig(held, group)
-    for entry in entries if isinstance(entries, list) else ():
+    for entry in values(held, group):
         if text(entry, "name") == name and isinstance(dig(entry, inside), dict):
             return dig(entry, inside)
     raise unusable(path, f"it has no {inside} {visible(name, 80)!r}")
@@ -152,8 +151,8 @@ def _plugin(user: Any, folder: Path, path: str) -> Any:
         )
     if "/" in command:
         command = str(folder / command)
-    arguments = [str(one) for one in plugin.get("args") or ()]
-    environment = [(text(one, "name"), text(one, "value")) for one in plugin.get("env") or () if text(one, "name")]
+    arguments = [str(one) for one in values(plugin, "args")]
+    environment = [(text(one, "name"), text(one, "value")) for one in values(plugin, "env") if text(one, "name")]
     return (command, *arguments), tuple(environment), version, str(folder)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checks._json_values import dig, moment, number, text
-from checks._kubernetes_rollout import named
+from checks._json_values import dig, moment, text, values, whole
+from checks._kubernetes_rollout import LONGEST_NAME, named
 from checks.units import show_duration
 from checks.wire.certificates import visible
 
@@ -59,30 +59,25 @@ def pod(item: Any) -> Pod:
     unscheduled = next(
         (
             text(condition, "message") or text(condition, "reason")
-            for condition in _list(item, "status", "conditions")
+            for condition in values(item, "status", "conditions")
             if text(condition, "type") == "PodScheduled" and text(condition, "status") == "False"
         ),
         "",
     )
     phase = text(item, "status", "phase")
-    statuses = [*_list(item, "status", "initContainerStatuses"), *_list(item, "status", "containerStatuses")]
+    statuses = [*values(item, "status", "initContainerStatuses"), *values(item, "status", "containerStatuses")]
     return Pod(
         namespace, name, text(item, "metadata", "uid"), _owner(item), phase if phase in PHASES else "Unknown",
         moment(text(item, "metadata", "creationTimestamp")), unscheduled, tuple(map(_box, statuses)),
     )  # fmt: skip
 
 
-def _list(item: Any, *path: str) -> list[Any]:
-    found = dig(item, *path)
-    return found if isinstance(found, list) else []
-
-
 def _owner(item: Any) -> str:
     """What made it: a ReplicaSet and a Job carry the name of what made them. Bounded: it becomes a label."""
-    for reference in _list(item, "metadata", "ownerReferences"):
+    for reference in values(item, "metadata", "ownerReferences"):
         if dig(reference, "controller") is not True:
             continue
-        kind, name = text(reference, "kind"), text(reference, "name")
+        kind, name = text(reference, "kind"), text(reference, "name")[:LONGEST_NAME]
         if kind == "ReplicaSet":
             made = text(item, "metadata", "labels", "pod-template-hash")
             return f"deployment/{name.removesuffix(f'-{made}')}"
@@ -97,9 +92,9 @@ def _box(status: Any) -> Box:
     now, last = dig(status, "state", "terminated"), dig(status, "lastState", "terminated")
     ended = now if isinstance(now, dict) else last
     return Box(
-        text(status, "name"), int(number(status, "restartCount") or 0),
+        text(status, "name"), whole(status, "restartCount"),
         text(status, "state", "waiting", "reason"), text(status, "state", "waiting", "message"),
-        text(ended, "reason"), int(number(ended, "exitCode") or 0), moment(text(ended, "finishedAt")),
+        text(ended, "reason"), whole(ended, "exitCode"), moment(text(ended, "finishedAt")),
         text(ended, "message"),
     )  # fmt: skip
 
@@ -143,10 +138,10 @@ def job(item: Any) -> Job:
     """A job as the cluster tells it. Raises Failed where it has no name."""
     namespace, name = named(item, "jobs")
     maker = next(
-        (text(one, "name") for one in _list(item, "metadata", "ownerReferences") if text(one, "kind") == "CronJob"), ""
+        (text(one, "name") for one in values(item, "metadata", "ownerReferences") if text(one, "kind") == "CronJob"), ""
     )
     outcome, why, ended = "", "", 0.0
-    for condition in _list(item, "status", "conditions"):
+    for condition in values(item, "status", "conditions"):
         if text(condition, "type") in ("Complete", "Failed") and text(condition, "status") == "True":
             outcome, ended = text(condition, "type"), moment(text(condition, "lastTransitionTime"))
             why = ", ".join(part for part in (text(condition, "reason"), text(condition, "message")) if part)
@@ -189,7 +184,7 @@ class Node:
 
 def node(item: Any) -> Node:
     """A node as the cluster tells it. Raises Failed where it has no name."""
-    conditions = {text(one, "type"): one for one in _list(item, "status", "conditions")}
+    conditions = {text(one, "type"): one for one in values(item, "status", "conditions")}
     ready = conditions.get("Ready")
     why = text(ready, "message") or text(ready, "reason") or "it does not say"
     pressures = {name: text(conditions[name], "status") == "True" for name in PRESSURES if name in conditions}

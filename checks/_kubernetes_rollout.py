@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from checks._json_values import dig, moment, number, text
+from checks._json_values import dig, moment, number, text, values, whole
 from checks.base import Failed, Reason
 from checks.wire.certificates import visible
 
+LONGEST_NAME = 253
 KINDS = {"deployments": "deployment", "statefulsets": "statefulset", "daemonsets": "daemonset"}
 
 
@@ -35,10 +36,10 @@ class Rollout:
 
 def named(item: Any, what: str) -> tuple[str, str]:
     """Namespace and name of an object. Raises Failed where it has none."""
-    name = text(item, "metadata", "name")
+    name = text(item, "metadata", "name")[:LONGEST_NAME]
     if not name:
         raise Failed(Reason.PROTOCOL, f"the cluster listed something among its {what} that has no name")
-    return text(item, "metadata", "namespace"), name
+    return text(item, "metadata", "namespace")[:LONGEST_NAME], name
 
 
 def rollout(item: Any, resource: str) -> Rollout:
@@ -66,8 +67,8 @@ def rollout(item: Any, resource: str) -> Rollout:
 
 def _counter(item: Any) -> Any:
     def count(*path: str, otherwise: int = 0) -> int:
-        found = number(item, *path)  # absent is nought: zeros are left out of the answer
-        return otherwise if found is None else int(found)
+        # Absent is nought: zeros are left out of the answer.
+        return otherwise if number(item, *path) is None else whole(item, *path)
 
     return count
 
@@ -75,7 +76,7 @@ def _counter(item: Any) -> Any:
 def _deployment(item: Any, desired: int, available: int) -> tuple[str, str]:
     count = _counter(item)
     updated, replicas = count("status", "updatedReplicas"), count("status", "replicas")
-    for condition in dig(item, "status", "conditions") or ():
+    for condition in values(item, "status", "conditions"):
         if text(condition, "type") == "Progressing" and text(condition, "reason") == "ProgressDeadlineExceeded":
             return "", f"it exceeded its progress deadline: {visible(text(condition, 'message'), 200)}"
     if updated < desired:

@@ -11,6 +11,7 @@ from checks.base import Run
 
 MOST = 64
 """Events that are remembered of each series: more of them say nothing more."""
+SERIES_BEFORE_SWEEP = 200
 
 
 def happened(run: Run, use: str, times: float, seconds: float) -> float:
@@ -25,15 +26,10 @@ def happened(run: Run, use: str, times: float, seconds: float) -> float:
         events[use] = before[-MOST:]
     else:
         events.pop(use, None)
+    if len(events) > SERIES_BEFORE_SWEEP:
+        for old in [one for one in events if all(event[0] < run.at - seconds for event in _events(events[one]))]:
+            del events[old]
     return sum(event[1] for event in before)
-
-
-def forget(run: Run, uses: set[str]) -> None:
-    """Forget every series but these."""
-    events = run.kept.get("recent")
-    if isinstance(events, dict):
-        for use in [one for one in events if one not in uses]:
-            del events[use]
 
 
 def _events(held: Any) -> list[list[float]]:

@@ -28,7 +28,7 @@ AT_ONCE = 4
 """Questions that an engine is asked at a time: it is busy with containers."""
 LOGS_OF, LOG_LINES, SAID = 3, 30, 8
 DAY = 86_400.0
-LARGEST, LARGEST_LOG = 4 * 2**20, 2**18
+LARGEST, LARGEST_LOG = 2**20, 2**18
 T = TypeVar("T")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
@@ -188,7 +188,7 @@ class Container(Check):
             raise Errored(why.reason, f"{why.sentence}; allow it to see events, or set events: false") from None
         newest = run.kept.get("event")
         newest = newest if type(newest) is int else 0
-        found = [event for event in engine.events(body) if event.at > newest]
+        found = [event for event in engine.events(body, until) if event.at > newest]
         run.kept["event"] = max([newest, *(event.at for event in found)])
         run.kept["events until"] = until
         return found

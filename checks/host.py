@@ -18,7 +18,7 @@ from checks._host_mounts import MOST, Chosen, Unseen, chosen, spaces
 from checks._host_proc import Machine, NoProc, read
 from checks._host_processes import busiest, largest, processes, stuck
 from checks._pool import in_pool
-from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run
+from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, printable
 from checks.units import Duration
 from checks.wire.certificates import visible
 
@@ -174,9 +174,9 @@ class Host(Check):
                 troubles.theirs(Reason.PROTOCOL, f"{start}: {(said.strerror or str(said)).lower()}")
             elif said.size:
                 run.record("disk_readonly", float(mount.readonly), **labels)
-                samples = kept.pop(mount.mountpoint, None)
-                trend = self.trend, self.trend_minimum
-                kept[mount.mountpoint] = records.record_space(run, said, samples, trend, labels)
+                name = printable(mount.mountpoint)
+                samples, trend = kept.pop(name, None), (self.trend, self.trend_minimum)
+                kept[name] = records.record_space(run, said, samples, trend, labels)
         # One that hangs, or is away for an hour, is needed again; the oldest of too many is not.
         run.kept["space"] = dict(list(kept.items())[-MOST:])
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from checks import _kubernetes_access as access
 from checks import _network as network
 from checks._api import Answer, Api
-from checks._json_values import dig, header_date, moment, number, text
+from checks._json_values import header_date, moment, number, text, values
 from checks._kubernetes_access import Access
 from checks._kubernetes_lists import Cluster, path_of
 from checks._kubernetes_measurements import MEASUREMENTS, RECOMMENDED
@@ -226,9 +226,8 @@ async def _asked(cluster: Cluster, namespace: str, name: str) -> Answer:
 
 def _events(answer: Any) -> str:
     """The last events, the newest last, one a line."""
-    held = dig(answer, "items")
     lines = []
-    for one in held if isinstance(held, list) else ():
+    for one in values(answer, "items"):
         at = next((text(one, name) for name in ("lastTimestamp", "eventTime", "firstTimestamp") if text(one, name)), "")
         count = number(one, "count") or 1
         times = f" ({count:.0f} times)" if count > 1 else ""

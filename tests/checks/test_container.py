@@ -444,7 +444,7 @@ def test_log_frames_become_lines() -> None:
 @given(st.binary(max_size=200), st.booleans())
 def test_any_log_can_be_read(body: bytes, terminal: bool) -> None:
     answers.log_lines(body, terminal)
-    answers.events(body)
+    answers.events(body, AT)
 
 
 NAMES = st.sampled_from(["Id", "State", "Status", "HostConfig", "Memory", "memory_stats", "stats", "usage", "Name"])
