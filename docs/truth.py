@@ -24,7 +24,12 @@ from monitor.demo.estate import PARTS
 
 MEASURED = "docs/figures.md"
 SHELL = ("sh", "console")
-NOT_METRICS = frozenset({"pg_monitor", "pg_hba"})
+NOT_METRICS = frozenset(
+    {
+        "pg_monitor", "pg_hba", "pg_isready", "pg_stat_statements", "pg_stat_activity", "pg_stat_user_indexes",
+        "pg_total_relation_size", "pg_last_xact_replay_timestamp",
+    }
+)  # fmt: skip
 
 _METRIC = re.compile(r"\b(?:runwatch|probe|pg|redis)_[a-z0-9_]+\b")
 _VARIABLE = re.compile(r"\bRUNWATCH_[A-Z_]+\b")
