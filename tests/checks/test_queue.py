@@ -20,7 +20,7 @@ from redis.asyncio import Redis as Client
 from checks._queue_bullmq_answers import Job, Standing, worker_names
 from checks._queue_reading import when
 from checks._queue_share import ended_by_counters, known_since
-from checks._queue_stream import following, made_at
+from checks._queue_stream import following, made_at, record_group
 from checks.base import Reason, Run
 from checks.queue import Queue
 from monitor.demo.servers import Valkey, free_port
@@ -490,6 +490,17 @@ def test_ids_of_streams() -> None:
     assert made_at("1800000000000-0") == 1_800_000_000
     assert made_at("5-1") is None
     assert Standing.read(dict.fromkeys(NAMES)).exists is False
+
+
+def test_before_redis_7_a_group_has_no_lag_and_what_waits_is_known_only_where_it_is_nothing() -> None:
+    old = {"name": "mail", "consumers": 1, "pending": 0, "last-delivered-id": "1800000000000-0"}
+    behind, done = Run({}, 1_800_000_100), Run({}, 1_800_000_100)
+    record_group(behind, old, [], [["name", "one", "pending", 0, "idle", 2000]], [["1800000040000-0", ["a", "b"]]])
+    record_group(done, old, [], None, [])
+    assert not values(behind, "waiting")
+    assert (value(behind, "oldest_seconds"), value(behind, "worker_seen_seconds")) == (60, 2)
+    assert value(done, "waiting") == value(done, "oldest_seconds") == value(done, "active_oldest_seconds") == 0
+    assert not values(done, "worker_seen_seconds")
 
 
 NAMES = (
