@@ -323,7 +323,7 @@ class Check(BaseModel):
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret in the configuration of this check, so that sentences and evidence can be scrubbed of it."""
-        return tuple(find_secrets(dict(self)))
+        return tuple(find_secrets(self.__dict__))
 
 
 def find_secrets(value: Any) -> list[str]:
@@ -333,7 +333,7 @@ def find_secrets(value: Any) -> list[str]:
     if isinstance(value, Url):
         return list(value.secrets())
     if isinstance(value, BaseModel):
-        return find_secrets(dict(value))
+        return find_secrets(value.__dict__)
     if isinstance(value, dict):
         return [secret for item in value.values() for secret in find_secrets(item)]
     if isinstance(value, list | tuple):
@@ -348,7 +348,7 @@ def revealed(value: Any) -> Any:
     if isinstance(value, Url):
         return value.reveal()
     if isinstance(value, BaseModel):
-        return revealed(dict(value))
+        return revealed(value.__dict__)
     if isinstance(value, dict):
         return {name: revealed(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
