@@ -217,7 +217,7 @@ async def test_a_line_ahead_of_time_does_not_hide_that_no_other_comes(moto: Moto
 async def test_a_busy_log_that_says_nothing_just_now_is_as_old_as_what_was_seen(moto: Moto) -> None:
     def answer(question: dict[str, Any]) -> Any:
         start = question["startTime"] / 1000
-        return {"events": []} if start == NOW - 30 else {"events": [event(NOW - 250)], "nextToken": "n"}
+        return {"events": [event(NOW - 250)], "nextToken": "n"} if start == NOW - 300 else {"events": []}
 
     async with web.serving(scripted(answer, [])) as there:
         assert value(await asked(at(there.port), at=NOW), "newest_age_seconds") == 250

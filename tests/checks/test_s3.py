@@ -90,7 +90,11 @@ async def test_a_date_in_the_prefix_stands_for_today_and_the_day_before(moto: Mo
 async def test_pages_are_read_to_their_end_or_it_can_not_tell(moto: Moto, s3: Any, bucket: str) -> None:
     for number in range(1001):
         s3.put_object(Bucket=bucket, Key=f"{number:05}", Body=b"")
-    assert value(await asked(check(moto, bucket)), "objects") == 1001
+    run = await asked(check(moto, bucket))
+    assert value(run, "objects") == 1001
+    await check(moto, bucket).diagnose(run)
+    newest = evidence(run, "newest objects").splitlines()
+    assert [line.partition(",")[0] for line in newest] == [f"{number:05}" for number in range(1000, 990, -1)]
     await errs(check(moto, bucket, max_objects=900), Reason.INTERNAL, "there are more than 1000", "raise max_objects")
 
 

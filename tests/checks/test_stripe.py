@@ -131,6 +131,28 @@ async def test_more_events_than_may_be_read_shorten_what_is_covered(account: Acc
     assert value(run, "webhook_events") == 0
 
 
+async def test_what_came_off_stays_so_whatever_is_said_of_it_later(account: Account) -> None:
+    account.attempt(NOW - 900, "pi_1")
+    error = {"code": "expired", "charge": None}
+    account.event("payment_intent.canceled", NOW - 800, {"id": "pi_1", "last_payment_error": error})
+    account.event("payment_intent.canceled", NOW - 800, {"id": "pi_2", "last_payment_error": error})
+    account.event("payment_intent.amount_capturable_updated", NOW - 700, {"id": "pi_3", "status": "requires_capture"})
+    account.event("payment_intent.amount_capturable_updated", NOW - 700, {"id": "pi_4", "status": "processing"})
+    run = await asked(check(account), at=NOW)
+    outcomes = {dict(labels)["outcome"]: count for labels, count in values(run, "payments").items()}
+    assert outcomes == {"succeeded": 2, "declined": 0, "blocked": 0, "failed": 1}
+
+
+async def test_of_the_second_in_which_reading_stopped_nothing_counts(account: Account) -> None:
+    for number in range(150):
+        account.attempt(NOW - 600, f"pi_{number}", who=f"cus_{number}")
+    for number in range(40):
+        account.attempt(NOW - 300, f"pi_later_{number}", who=f"cus_{number}")
+    run = await asked(check(account, pages=1), at=NOW)
+    assert value(run, "payments", outcome="succeeded") == 40
+    assert value(run, "events_covered_seconds") == 599
+
+
 async def test_an_event_ahead_of_time_hides_none_that_come_after_it(account: Account) -> None:
     memory: dict[Any, Any] = {}
     account.attempt(NOW + 10**8, "pi_ahead")
@@ -158,6 +180,9 @@ async def test_charges_that_look_double_are_shown_without_amounts(account: Accou
     account.attempt(NOW - 830, "pi_5", who=None, amount=98765)
     account.attempt(NOW - 830, "pi_6", who=None, amount=98765)
     account.attempt(NOW - 300, "pi_7", who="cus_7", amount=98765)
+    # Of the window before.
+    account.attempt(NOW - 3700, "pi_8", who="cus_9")
+    account.attempt(NOW - 3650, "pi_9", who="cus_9")
     run = await asked(check(account), at=NOW)
     assert value(run, "duplicate_charges") == 1
     assert evidence(run, "charges that look double") == f"{second} 1m after {first}"
