@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -13,6 +14,7 @@ from checks._dns_answers import Expect, behind, is_signed
 from checks._dns_asking import PORTS, Question, Transport, ask
 from checks.base import Check, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.wire import dnsmessage
+from checks.wire.certificates import visible
 from checks.wire.dnsmessage import Message
 from checks.wire.dnsrecords import expires
 from checks.wire.fault import WireError
@@ -22,6 +24,8 @@ SHOWN = 20
 """Records that become evidence."""
 
 SECONDARIES_MOST = 16
+ELSEWHERE = 3.0
+"""Seconds that others have to answer for a diagnosis."""
 
 
 def _server(url: Url) -> Url:
@@ -188,6 +192,31 @@ class Dns(Check):
             said = f"{message.code}, {len(message.answers)} records"
             raise Failed(Reason.DNS, f"secondary {_network.shown(url)} does not serve {self.host}: {said}")
         return serial
+
+    async def diagnose(self, run: Run) -> None:
+        """What others say: the same server by TCP, and this machine's own resolver."""
+        question = self._question()
+        others: list[tuple[str, Url | None, Question]] = []
+        if self.transport == "udp":
+            others.append(("by TCP", self.server, replace(question, transport="tcp")))
+        if self.server is not None:
+            plain = replace(question, transport="udp", recurse=True)
+            others.append(("this machine's resolver", None, plain))
+        said = await asyncio.gather(*(self._said(server, question) for _, server, question in others))
+        run.evidence(
+            "Asked otherwise", "\n".join(f"{name}: {what}" for (name, *_), what in zip(others, said, strict=True))
+        )
+
+    async def _said(self, server: Url | None, question: Question) -> str:
+        """An answer in one line, or why there is none."""
+        try:
+            with Patience(min(self.timeout, ELSEWHERE)) as patience:
+                message = await ask(server, question, patience, _network.Trip())
+        except WireError as error:
+            return error.sentence
+        records = [visible(record.data) for record in message.answers[:SHOWN]]
+        why = f" ({visible(message.why)})" if message.why else ""
+        return f"{message.code}, {', '.join(records) or 'no records'}{why}"
 
     def _record(self, run: Run, trip: _network.Trip, message: Message, dnssec: bool) -> None:
         for phase, seconds in trip.phases():

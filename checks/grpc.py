@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from checks import _grpc_health, _network
 from checks._pool import in_pool
 from checks._request import AGENT, is_sensitive
-from checks.base import Check, Failed, Measurement, Reason, Run, Url
+from checks.base import Check, Errored, Failed, Measurement, Reason, Run, Url
 from checks.wire.fault import WireError
 from checks.wire.http1 import Stream
 from checks.wire.patience import Patience
@@ -118,6 +118,15 @@ class Grpc(Check):
         run.record("ip_protocol", trip.family)
         run.record("dns_lookup_seconds", trip.resolve or 0.0)
         self._judge(run, answer)
+
+    async def diagnose(self, run: Run) -> None:
+        """What the server says of itself as a whole, where one of its services is asked for."""
+        if self.service:
+            try:
+                await self.model_copy(update={"service": ""}).probe(Run(run.memory))
+                run.evidence("The whole server", "it says that it is SERVING")
+            except (Failed, Errored) as error:
+                run.evidence("The whole server", error.sentence)
 
     async def _ask(self, patience: Patience, trip: _network.Trip, answer: Any) -> None:
         from checks.wire.http2 import ask

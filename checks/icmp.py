@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from typing import Annotated, ClassVar
 
@@ -12,10 +13,15 @@ from checks.base import Check, Failed, Measurement, Reason, Recommended, Run
 from checks.units import Duration, Share, show_duration
 from checks.wire.echo import Echoes, Volley, ping
 from checks.wire.fault import WireError
+from checks.wire.icmpmessage import PASSED_ON
 from checks.wire.patience import Patience
-from checks.wire.resolve import numeric, resolve
+from checks.wire.resolve import Address, numeric, resolve
 
 SAID_MOST = 3
+PATH_MOST = 16
+"""Routers that are looked for on the way."""
+PATH_WAIT = 1.0
+SILENT = "(silent)"
 
 
 def _host(text: str) -> str:
@@ -144,6 +150,37 @@ class Icmp(Check):
             raise Failed(Reason.READ_TIMEOUT, f"no answer from {self.host} to {packets}{why or within}")
         share = f"{echoes.sent - echoes.received} of {echoes.sent} packets to {self.host} were lost"
         raise Failed(Reason.ASSERTION, f"{share}, more than {self.max_loss * 100:.4g} %{why}")
+
+    async def diagnose(self, run: Run) -> None:
+        """Which routers a packet passes: one packet for each distance, all at once."""
+        try:
+            with Patience(self.timeout) as patience:
+                addresses = await resolve(self.host, 0, self.ip_family, patience)
+        except WireError as error:
+            raise _network.translated(error) from None
+        hops = await asyncio.gather(*(self._hop(addresses, limit) for limit in range(1, PATH_MOST + 1)))
+        lines = []
+        for limit, (there, said) in enumerate(hops, 1):
+            lines.append(f"{limit}  {said}")
+            if there:
+                break
+        while lines and lines[-1].endswith(SILENT):
+            lines.pop()
+        run.evidence("Path", "\n".join(lines) or "nobody on the way says anything")
+
+    async def _hop(self, addresses: list[Address], limit: int) -> tuple[bool, str]:
+        """Whether a packet with this hop limit ends the path, and who says what to it."""
+        echoes = Echoes()
+        volley = Volley(1, 0.0, min(PATH_WAIT, self.wait), self.size, limit, self.dont_fragment)
+        try:
+            with Patience(self.timeout) as patience:
+                await ping(addresses, volley, patience, echoes)
+        except WireError as error:
+            return True, error.sentence
+        if echoes.received:
+            return True, f"{self.host} answers after {show_duration(echoes.round_trips[0])}"
+        said = echoes.errors[0] if echoes.errors else SILENT
+        return bool(echoes.errors) and PASSED_ON not in said, said.removesuffix(f" says {PASSED_ON}")
 
     def _said(self, run: Run, echoes: Echoes) -> None:
         if echoes.errors:

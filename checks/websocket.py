@@ -148,6 +148,18 @@ class Websocket(Check):
                 run.record("dns_lookup_seconds", trip.resolve or 0.0)
             _network.record_expiry(run, trip.chain)
 
+    async def diagnose(self, run: Run) -> None:
+        """Whether Socket.io's other transport works: where polling alone does, something on the way stops upgrades."""
+        if self.socketio is not None:
+            other = "websocket" if self._polls else "polling"
+            instead = {"send": None, "expect": None, "subprotocols": ()}
+            socketio = self.socketio.model_copy(update={"transport": other})
+            try:
+                await self.model_copy(update={**instead, "socketio": socketio}).probe(Run())
+                run.evidence(f"By {other}", "it lets us in")
+            except (Failed, Errored) as error:
+                run.evidence(f"By {other}", error.sentence)
+
     async def _visit(self, run: Run, patience: Patience, trip: _network.Trip, heard: list[str]) -> None:
         key = wire.fresh_key()
         asking = {

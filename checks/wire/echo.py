@@ -19,57 +19,19 @@ from time import monotonic
 from checks.wire import clock
 from checks.wire.connect import words
 from checks.wire.fault import WireError
+from checks.wire.icmpmessage import HEAD, V4, V6, checksum, only_replies, said
 from checks.wire.patience import Patience
 from checks.wire.ready import READABLE
 from checks.wire.resolve import Address
 
-
-@dataclass(frozen=True, slots=True)
-class _Version:
-    """Numbers of one version of IP: linux/in.h, in6.h, and the types of its ICMP."""
-
-    protocol: int
-    level: int
-    hop_limit: int
-    want_errors: int
-    want_hop_limit: int
-    uncut: int
-    mtu: int
-    hop_limit_came: int
-    request: int
-    reply: int
-
-
-V4 = _Version(socket.IPPROTO_ICMP, socket.IPPROTO_IP, 2, 11, 12, 10, 14, 2, 8, 0)
-V6 = _Version(socket.IPPROTO_ICMPV6, socket.IPPROTO_IPV6, 16, 25, 51, 23, 24, 52, 128, 129)
 NEVER_CUT = 3
 """IP_PMTUDISC_PROBE: packets may not be cut, whatever was learnt of the path before."""
 SOL_RAW, RAW_FILTER, ICMP6_FILTER = 255, 1, 1
 MSG_ERRQUEUE = 0x2000
-BY_ROUTERS = {2: "4", 3: "6"}
-"""SO_EE_ORIGIN_ICMP and SO_EE_ORIGIN_ICMP6 of linux/errqueue.h."""
 
-HEAD = 8
 ERRORS_MOST = 10
 TOKEN = 16
 """Bytes at the start of the payload by which a reply is known to answer this very probe."""
-
-SAID = {
-    "4": {
-        (3, 0): "network unreachable", (3, 1): "host unreachable", (3, 2): "protocol unreachable",
-        (3, 3): "port unreachable", (3, 4): "packet too big", (3, 6): "network unknown", (3, 7): "host unknown",
-        (3, 9): "network prohibited", (3, 10): "host prohibited", (3, 13): "prohibited by a filter",
-        (11, 0): "hop limit exceeded", (12, 0): "malformed packet",
-    },
-    "6": {
-        (1, 0): "no route", (1, 1): "prohibited by a filter", (1, 3): "host unreachable", (1, 4): "port unreachable",
-        (1, 5): "source refused by policy", (1, 6): "route rejected", (2, 0): "packet too big",
-        (3, 0): "hop limit exceeded", (4, 0): "malformed packet",
-    },
-}  # fmt: skip
-"""What routers answer instead of the target, by type and code."""
-
-_ERROR = struct.Struct("IBBBBII")
 
 
 @dataclass(slots=True)
@@ -185,11 +147,8 @@ class _Socket:
         if volley.uncut:
             sock.setsockopt(ip.level, ip.uncut, NEVER_CUT)
         if self._raw:
-            # A bit for each type that is to be kept away: all but replies.
-            kept_away = bytearray(b"\xff" * (32 if ip is V6 else 4))
-            kept_away[ip.reply // 8] ^= 1 << ip.reply % 8
             level, option = (ip.protocol, ICMP6_FILTER) if ip is V6 else (SOL_RAW, RAW_FILTER)
-            sock.setsockopt(level, option, _words_of_four(kept_away))
+            sock.setsockopt(level, option, only_replies(ip))
 
     def send(self, number: int) -> None:
         """Send one request. Raises WireError where it does not get out."""
@@ -286,7 +245,7 @@ class _Socket:
             for level, kind, data in ancillary:
                 if (level, kind) == (self._ip.level, self._ip.want_errors):
                     heard = True
-                    self._note(_said(data))
+                    self._note(said(data))
 
     def _note(self, sentence: str) -> None:
         if sentence not in self._echoes.errors and len(self._echoes.errors) < ERRORS_MOST:
@@ -299,33 +258,3 @@ class _Socket:
         fd = self._sock.fileno()
         self._patience.ready.forget(fd)
         self._sock.close()
-
-
-def _said(data: bytes) -> str:
-    """A sock_extended_err and the address of its sender (linux/errqueue.h), in words."""
-    number, origin, kind, code, _, info, _ = _ERROR.unpack_from(data)
-    version = BY_ROUTERS.get(origin)
-    if version is None:
-        return words(number)
-    word = SAID[version].get((kind, code), f"type {kind} code {code}")
-    if word == "packet too big":
-        word += f", it takes {info} bytes"
-    # A sockaddr_in has its address at 4, a sockaddr_in6 at 8.
-    family, at, size = (socket.AF_INET, 4, 4) if version == "4" else (socket.AF_INET6, 8, 16)
-    sender = data[_ERROR.size + at : _ERROR.size + at + size]
-    return f"{socket.inet_ntop(family, sender)} says {word}" if len(sender) == size else word
-
-
-def _words_of_four(bits: bytearray) -> bytes:
-    """Bits that count from the lowest, as the 32-bit numbers of this machine."""
-    numbers = [int.from_bytes(bits[at : at + 4], "little") for at in range(0, len(bits), 4)]
-    return struct.pack(f"{len(numbers)}I", *numbers)
-
-
-def checksum(packet: bytes) -> int:
-    """The Internet's checksum (RFC 1071)."""
-    padded = packet + b"\0" * (len(packet) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF

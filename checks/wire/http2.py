@@ -26,8 +26,8 @@ from checks.wire.fault import WireError
 from checks.wire.http1 import Stream
 from checks.wire.patience import Patience
 
-HEARD_MOST = 65536
-"""Bytes that may come for one answer, frames of every kind together."""
+HEARD_MOST = 16384
+"""Bytes that may come for one answer, frames of every kind together: what unpacking headers costs is bounded by it."""
 
 FRAMES_MOST = 100
 """Frames that may come for one answer: a few milliseconds' work, however small they are. A whole one has about ten."""

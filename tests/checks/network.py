@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from checks.wire.echo import checksum
+from checks.wire.icmpmessage import checksum
 
 NEW_NETWORK = 0x40000000
 TUN_SET, IS_TUN = 0x400454CA, 0x1001

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from checks.base import Reason
+from checks.base import Reason, Run
 from checks.dns import Dns
 from checks.wire import dnsmessage, dnsrecords, resolve
 from tests.checks.probing import asked as probed
@@ -448,3 +448,28 @@ async def test_a_flood_of_answers_to_other_questions_ends_the_probe() -> None:
     flood = answer(ADDRESS, name=b"\x04evil\0")
     async with serving(lambda question: flood(question) * 200) as port:
         await fails(check(port, transport="tcp", timeout="5s"), Reason.PROTOCOL, "100 answers to what was not asked")
+
+
+async def test_others_are_asked_for_an_alert() -> None:
+    async with serving(lambda _: [], answer(ADDRESS)) as port, serving(answer(code=2, additional=(BOGUS,))) as own:
+        resolve.use_name_servers([f"127.0.0.1:{own}"])
+        run = Run()
+        try:
+            await check(port).diagnose(run)
+        finally:
+            resolve.use_name_servers(None)
+    by_tcp, by_ours = evidence(run, "Asked otherwise").splitlines()
+    assert by_tcp == "by TCP: NOERROR, 192.0.2.1"
+    assert by_ours.startswith("this machine's resolver: SERVFAIL, no records (DNSSEC bogus")
+
+
+async def test_others_that_say_nothing_either() -> None:
+    port = closed_port()
+    resolve.use_name_servers([f"127.0.0.1:{port}"])
+    run = Run()
+    try:
+        await check(port, server=None, transport="tcp").diagnose(Run())
+        await check(port, server=None).diagnose(run)
+    finally:
+        resolve.use_name_servers(None)
+    assert "connection refused" in evidence(run, "Asked otherwise")

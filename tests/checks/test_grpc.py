@@ -20,7 +20,7 @@ from checks.base import Failed, Reason, Run
 from checks.grpc import Grpc
 from monitor.demo.servers import Temporal
 from tests.checks.probing import asked, errs, evidence, fails, value, values
-from tests.checks.web import Authority, Web, closed_port, endless, full, hang, reply, serving, silent, then_hang
+from tests.checks.web import Authority, Web, ask, closed_port, endless, full, hang, reply, serving, silent, then_hang
 from tests.faults import FaultProxy
 from tests.leaks import open_files
 
@@ -99,7 +99,7 @@ async def test_a_real_server_that_breaks(temporal: Temporal) -> None:
         proxy.cut_after = 20
         await fails(probe, Reason.PROTOCOL, "closed the connection in the middle of an answer")
         proxy.cut_after, proxy.blackhole_after = None, 20
-        await fails(probe, Reason.READ_TIMEOUT, "no answer from 127.0.0.1")
+        await fails(probe, Reason.READ_TIMEOUT, "no answer")
         proxy.blackhole_after = None
         assert value(await asked(probe), "grpc_status") == 0
         await proxy.refuse()
@@ -214,9 +214,9 @@ async def test_how_a_call_ends(status: str | None, said: str, ours: bool, reason
             "ended the connection: ENHANCE_YOUR_CALM (too_many_pings)",
         ),
         (lambda it: it.close_connection(0, None, 0), False, Reason.PROTOCOL, "ended the connection: NO_ERROR"),
-        (answering(more=(("x", "y" * 70000),)), False, Reason.PROTOCOL, "breaks HTTP/2"),
+        (answering(more=(("x", "y" * 20000),)), False, Reason.PROTOCOL, "more than 16384 bytes, which are no answer"),
         (answering(more=(("Upper", "x"),)), False, Reason.PROTOCOL, "breaks HTTP/2"),
-        (lambda it: None, False, Reason.READ_TIMEOUT, "no answer from 127.0.0.1"),
+        (lambda it: None, False, Reason.READ_TIMEOUT, "no answer"),
     ],
 )  # fmt: skip
 async def test_answers_that_are_none(speak: Speak, ours: bool, reason: Reason, sentence: str) -> None:
@@ -253,7 +253,7 @@ SETTINGS = b"\0\0\0\4\0\0\0\0\0"
     ids=["ping", "settings", "window", "unknown"],
 )
 async def test_a_server_that_never_ends(piece: bytes) -> None:
-    async with serving(endless(SETTINGS, piece * 100)) as web:
+    async with serving(endless(SETTINGS, piece * 1000)) as web:
         await fails(check(web.port), Reason.PROTOCOL, "which are no answer")
 
 
@@ -280,19 +280,21 @@ async def test_what_is_no_http2(start: bytes, sentence: str) -> None:
 
 async def test_headers_that_never_end_are_given_up() -> None:
     first = SETTINGS + b"\0\0\1\1\0\0\0\0\1\x88"
-    async with serving(endless(first, b"\0\0\1\x09\0\0\0\0\1\x88")) as web:
-        await fails(check(web.port), Reason.PROTOCOL, "breaks HTTP/2")
+    async with serving(endless(first, b"\0\0\1\x09\0\0\0\0\1\x88" * 1000)) as web:
+        await fails(check(web.port), Reason.PROTOCOL, "which are no answer")
 
 
-async def test_time_is_up_at_each_step(tmp_path: Path) -> None:
+async def test_time_is_up_at_each_step() -> None:
+    # Asked without the prober, whose own deadline is so near that a busy machine may meet it first.
     with full() as port:
-        result = await fails(check(port, timeout="200ms"), Reason.CONNECT_TIMEOUT, "no connection to")
-        assert evidence(result, "Phases") == "resolve 0 s"
+        asked = await ask(check(port, timeout="200ms"))
+        assert (asked.reason, asked.sentence[:16]) == (Reason.CONNECT_TIMEOUT, "no connection to")
+        assert dict(asked.run.evidences)["Phases"] == "resolve 0 s"
     with silent() as port:
-        await fails(check(port, timeout="200ms"), Reason.READ_TIMEOUT, "no answer from")
-        await fails(check(port, timeout="200ms", tls=True), Reason.TLS_HANDSHAKE, "no TLS handshake")
+        assert (await ask(check(port, timeout="200ms"))).sentence.startswith(f"no answer from 127.0.0.1:{port} within")
+        assert (await ask(check(port, timeout="200ms", tls=True))).reason is Reason.TLS_HANDSHAKE
     async with serving(hang) as web:
-        await fails(check(web.port, timeout="200ms"), Reason.READ_TIMEOUT, "no answer from")
+        assert (await ask(check(web.port, timeout="200ms"))).reason is Reason.READ_TIMEOUT
 
 
 async def test_a_web_server_is_no_grpc_server() -> None:
@@ -362,3 +364,13 @@ async def test_cancelled_anywhere_nothing_stays_open() -> None:
                 # The server's end of it goes when the server has seen ours go.
                 while web.open or open_files() - before:
                     await asyncio.sleep(0)
+
+
+async def test_the_whole_server_is_asked_for_an_alert(temporal: Temporal) -> None:
+    run = Run()
+    await check(temporal.port, service="no.such.Service").diagnose(run)
+    assert evidence(run, "The whole server") == "it says that it is SERVING"
+    run = Run()
+    await check(closed_port(), service="x").diagnose(run)
+    assert "connection refused" in evidence(run, "The whole server")
+    assert not run.measurements

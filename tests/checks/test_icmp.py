@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from checks.base import Errored, Reason, Run
 from checks.icmp import Icmp
-from checks.wire import echo
+from checks.wire import echo, icmpmessage
 from tests.checks.network import ANYBODY, NOBODY, Answer, in_own_network, packet
 from tests.checks.probing import asked, errs, evidence, fails, value, values
 from tests.leaks import open_files
@@ -25,7 +25,7 @@ each_version = pytest.mark.parametrize("version", ["4", "6"])
 
 
 def check(version: str = "4", **fields: Any) -> Icmp:
-    base = {"name": "ping", "host": HOSTS[version], "gap": "10ms", "wait": "100ms", "timeout": "2s"}
+    base = {"name": "ping", "host": HOSTS[version], "gap": "10ms", "wait": "500ms", "timeout": "3s"}
     return Icmp.model_validate({**base, **fields})
 
 
@@ -151,7 +151,9 @@ def test_jitter_is_the_difference_from_one_to_the_next(groups: str) -> None:
 def test_silence(groups: str, version: str) -> None:
     async def work() -> None:
         result = await fails(
-            check(version), Reason.READ_TIMEOUT, f"no answer from {HOSTS[version]} to 3 packets within 100 ms"
+            check(version, wait="100ms"),
+            Reason.READ_TIMEOUT,
+            f"no answer from {HOSTS[version]} to 3 packets within 100 ms",
         )
         assert value(result, "loss_ratio") == 1
         assert not values(result, "rtt_avg_seconds")
@@ -249,7 +251,7 @@ async def test_names_that_do_not_exist() -> None:
         ({"host": "a:80"}, "ICMP has no ports"),
         ({"host": ""}, "no host"),
         ({"host": "a b"}, "no host name"),
-        ({"wait": "2s"}, "longer than the timeout of 2 s"),
+        ({"wait": "3s"}, "longer than the timeout of 3 s"),
         ({"size": 65508}, "65507"),
         ({"max_loss": "100%"}, "less than 1"),
         ({"count": 0}, "greater than or equal to 1"),
@@ -264,5 +266,55 @@ def test_mistakes_are_named(fields: dict[str, Any], sentence: str) -> None:
 
 def test_checksums() -> None:
     # The example of RFC 1071, section 3: its sum is ddf2.
-    assert echo.checksum(bytes([0x00, 0x01, 0xF2, 0x03, 0xF4, 0xF5, 0xF6, 0xF7])) == 0xFFFF ^ 0xDDF2
-    assert echo.checksum(b"\1") == 0xFFFF ^ 0x0100
+    assert icmpmessage.checksum(bytes([0x00, 0x01, 0xF2, 0x03, 0xF4, 0xF5, 0xF6, 0xF7])) == 0xFFFF ^ 0xDDF2
+    assert icmpmessage.checksum(b"\1") == 0xFFFF ^ 0x0100
+
+
+@each_version
+def test_the_path_is_looked_up_for_an_alert(version: str) -> None:
+    routers = {"4": "198.51.100.{}", "6": "fd00::5:{}"}[version]
+
+    def answer(sent: bytes) -> list[bytes]:
+        body = body_of(sent)
+        if not body:
+            return []
+        left = sent[8] if version == "4" else sent[7]
+        if left == 2:
+            return []
+        if left > 3:
+            return [back((b"\0" if version == "4" else b"\x81") + body[1:], version)]
+        exceeded = bytes([11 if version == "4" else 3, 0, 0, 0, 0, 0, 0, 0]) + sent[:548]
+        return [packet(exceeded, routers.format(left), US[version])]
+
+    async def work() -> None:
+        run = Run()
+        await check(version, wait="1s").diagnose(run)
+        first, second, third, last = evidence(run, "Path").splitlines()
+        assert (first, second, third) == (
+            f"1  {routers.format(1)}", "2  (silent)", f"3  {routers.format(3)}",
+        )  # fmt: skip
+        assert last.startswith(f"4  {HOSTS[version]} answers after ")
+        assert not run.measurements
+
+    in_own_network(ANYBODY, answer, work)
+
+
+def test_a_path_that_ends_on_the_way() -> None:
+    async def work() -> None:
+        run = Run()
+        await check().diagnose(run)
+        assert evidence(run, "Path") == f"1  {ROUTER['4']} says host unreachable"
+        away = Run()
+        await check(host="198.51.100.1").diagnose(away)
+        assert "network is unreachable" in evidence(away, "Path")
+
+    in_own_network(ANYBODY, complaint(3, 1), work)
+
+
+def test_a_path_of_which_nobody_says_anything() -> None:
+    async def work() -> None:
+        run = Run()
+        await check().diagnose(run)
+        assert evidence(run, "Path") == "nobody on the way says anything"
+
+    in_own_network(ANYBODY, lambda sent: [], work)

@@ -21,7 +21,7 @@ from checks.websocket import Websocket
 from checks.wire import websocket as wire
 from tests.checks.probing import asked, errs, evidence, fails, value, values
 from tests.checks.socketio import running, socketio_server
-from tests.checks.web import Authority, Handle, closed_port, endless, full, hang, reply, serving, silent, then_hang
+from tests.checks.web import Authority, Handle, ask, closed_port, endless, full, hang, reply, serving, silent, then_hang
 from tests.faults import FaultProxy
 from tests.leaks import held
 
@@ -86,9 +86,9 @@ async def test_a_real_server_that_breaks() -> None:
         proxy.cut_after = 30
         await fails(check(proxy.port), Reason.PROTOCOL, "in the middle of the headers")
         proxy.cut_after, proxy.blackhole_after = None, 30
-        await fails(check(proxy.port), Reason.READ_TIMEOUT, "no answer from", "to the handshake")
+        await fails(check(proxy.port), Reason.READ_TIMEOUT)
         proxy.blackhole_after = greeting
-        await fails(check(proxy.port), Reason.READ_TIMEOUT, "did not answer a ping")
+        await fails(check(proxy.port), Reason.READ_TIMEOUT)
         proxy.blackhole_after, proxy.cut_after = None, greeting
         await fails(check(proxy.port), Reason.PROTOCOL, "closed the connection without a farewell")
         await proxy.refuse()
@@ -97,7 +97,7 @@ async def test_a_real_server_that_breaks() -> None:
 
 async def test_what_is_expected_does_not_come() -> None:
     async with echoing() as port:
-        result = await fails(check(port, send="x", expect="never"), Reason.READ_TIMEOUT, "did not say 'never'")
+        result = await fails(check(port, send="x", expect="never"), Reason.READ_TIMEOUT)
     assert value(result, "failed_by_regex") == 1
     assert evidence(result, "Heard") == "welcome\nyou said x"
     assert value(result, "upgraded") == 1
@@ -252,7 +252,7 @@ async def test_headers_that_never_end() -> None:
 
 async def test_a_refusal_whose_body_never_comes_still_tells_its_status() -> None:
     async with serving(then_hang(b"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\n")) as server:
-        await fails(check(server.port, timeout="300ms"), Reason.STATUS, "HTTP 503")
+        assert "HTTP 503" in (await ask(check(server.port, timeout="300ms"))).sentence
 
 
 async def test_a_peer_that_does_not_say_farewell_is_no_fault() -> None:
@@ -262,13 +262,22 @@ async def test_a_peer_that_does_not_say_farewell_is_no_fault() -> None:
 
 
 async def test_time_is_up_at_each_step() -> None:
+    # Asked without the prober, whose own deadline is so near that a busy machine may meet it first.
     with full() as port:
-        await fails(check(port, timeout="200ms"), Reason.CONNECT_TIMEOUT, "no connection")
+        assert (await ask(check(port, timeout="200ms"))).reason is Reason.CONNECT_TIMEOUT
     with silent() as port:
-        await fails(check(port, timeout="200ms"), Reason.READ_TIMEOUT, "to the handshake")
-        await fails(check(1, url=f"wss://127.0.0.1:{port}", timeout="200ms"), Reason.TLS_HANDSHAKE)
+        late = await ask(check(port, timeout="200ms"))
+        assert late.sentence == f"no answer from 127.0.0.1:{port} to the handshake within 0.2 s"
+        secure = await ask(check(1, url=f"wss://127.0.0.1:{port}", timeout="200ms"))
+        assert secure.reason is Reason.TLS_HANDSHAKE
     async with serving(agreeing()) as server:
-        await fails(check(server.port, timeout="200ms"), Reason.READ_TIMEOUT, "did not answer a ping")
+        assert "did not answer a ping within" in (await ask(check(server.port, timeout="200ms"))).sentence
+        assert "did not say 'x' within" in (await ask(check(server.port, timeout="200ms", expect="x"))).sentence
+    async with serving(agreeing(SESSION, text(b"6"), text(b'40/other,{"sid":"x"}'))) as server:
+        assert (
+            "did not say whether it lets us in"
+            in (await ask(check(server.port, timeout="200ms", socketio=True))).sentence
+        )
     await fails(check(closed_port()), Reason.CONNECT_REFUSED)
     await fails(check(1, url="ws://nowhere.invalid/"), Reason.DNS)
 
@@ -358,8 +367,7 @@ SESSION = text(b'0{"sid":"a","upgrades":[],"pingInterval":1,"pingTimeout":1}')
         (b"40", Reason.PROTOCOL, "without a session id, as Socket.io 2 and older do"),
         (b'40{"sid":7}', Reason.PROTOCOL, "without a session id"),
         (b"1", Reason.PROTOCOL, "closed the session"),
-        (b'40/other,{"sid":"x"}', Reason.READ_TIMEOUT, "did not say whether it lets us in"),
-        (b"6", Reason.READ_TIMEOUT, "did not say whether it lets us in"),
+        (b'40/other,{"sid":"x"}', Reason.READ_TIMEOUT, ""),
     ],
 )
 async def test_answers_to_connect(said: bytes, reason: Reason, sentence: str) -> None:
@@ -463,3 +471,15 @@ async def test_cancelled_anywhere_nothing_stays_open(fields: dict[str, Any]) -> 
                 # The server's end of it goes when the server has seen ours go.
                 while {one for one in held() - before if not isinstance(one, asyncio.Task)}:
                     await asyncio.sleep(0)
+
+
+async def test_the_other_transport_is_tried_for_an_alert() -> None:
+    async with socketio_server() as server:
+        for transport, other in (("websocket", "polling"), ("polling", "websocket")):
+            run = Run()
+            await check(server.port, socketio={"transport": transport}).diagnose(run)
+            assert evidence(run, f"By {other}") == "it lets us in"
+    run = Run()
+    await check(closed_port(), socketio=True).diagnose(run)
+    assert "connection refused" in evidence(run, "By polling")
+    await check(closed_port()).diagnose(run)
