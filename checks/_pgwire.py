@@ -21,6 +21,8 @@ from checks.wire.http1 import Stream
 MOST_BYTES = 8 * 2**20
 """Of all the answers on one connection."""
 MOST_ROWS = 20_000
+MOST_COLUMNS = 1664
+"""As PostgreSQL itself has it."""
 MOST_PARAMETERS = 100
 AT_ONCE = 16384
 """Bytes to read in one turn of the loop: a stranger may fill them with messages of a few bytes."""
@@ -251,6 +253,8 @@ def _value(value: str | None) -> bytes:
 def _columns(body: bytes) -> list[tuple[str, int]]:
     """The names and types in a RowDescription."""
     [count] = struct.unpack_from("!H", body)
+    if count > MOST_COLUMNS:
+        raise IndexError(count)
     at, columns = 2, []
     for _ in range(count):
         end = body.find(b"\0", at)

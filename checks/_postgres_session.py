@@ -201,6 +201,8 @@ class Server:
                 return Errored(Reason.AUTH, f"{step}: our role lacks rights: {said}")
         if "no more connections allowed" in said:
             return Failed(Reason.CONNECT_REFUSED, f"{step}: {said} (max_client_conn of PgBouncer)")
+        if said.startswith("unsupported startup parameter"):
+            return Errored(Reason.INTERNAL, f"{step}: take it out of the address: {said}")
         # PgBouncer has one state for nearly all that it says. That it can't log in to its server stops everybody.
         if state == "08P01" and said.endswith(NO_ENTRY) and not said.startswith("server login"):
             return Errored(Reason.AUTH, f"{step}: it does not let us in: {said}")
@@ -260,9 +262,10 @@ class Asking:
     def _limits(self) -> Question:
         server = self.server
         settings = {
-            "statement_timeout": f"{server.statement_timeout * 1000:.0f}",
-            "lock_timeout": f"{server.lock_timeout * 1000:.0f}",
-            "idle_in_transaction_session_timeout": f"{server.timeout * 1000 + 1000:.0f}",
+            # What nobody waits for any more is not to go on.
+            "statement_timeout": _milliseconds(min(server.statement_timeout, server.timeout)),
+            "lock_timeout": _milliseconds(server.lock_timeout),
+            "idle_in_transaction_session_timeout": _milliseconds(server.timeout + 1),
             "jit": "off",
             "datestyle": "ISO",
             "intervalstyle": "iso_8601",
@@ -271,3 +274,8 @@ class Asking:
             settings["search_path"] = server.search_path
         words = ", ".join(f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in settings.items())
         return Question(f"SELECT {words}")
+
+
+def _milliseconds(seconds: float) -> str:
+    # 0 would mean no limit.
+    return str(max(1, round(seconds * 1000)))

@@ -117,10 +117,6 @@ SELECT (SELECT count(*) FROM clients) AS used,
        (SELECT max(pg_wal_lsn_diff(wal.now, replay_lsn)) FROM standbys, wal) AS lag_bytes,
        (SELECT coalesce(max(extract(epoch FROM replay_lag)), 0) FROM standbys) AS standby_lag,
        (SELECT json_agg(s) FROM (
-            SELECT application_name, client_addr, state, sync_state,
-                   pg_wal_lsn_diff(wal.now, replay_lsn) AS behind
-            FROM standbys, wal ORDER BY 5 DESC LIMIT 10) s) AS standby_rows,
-       (SELECT json_agg(s) FROM (
             SELECT slot_name, coalesce(database, '') AS database, active, {wal_status} AS wal_status,
                    pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE wal.now END,
                                    restart_lsn) AS retained

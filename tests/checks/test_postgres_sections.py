@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 
 from alerts.thresholds import parse
 from checks._growing import MOST, growing
+from checks._pgwire import Question
+from checks._postgres_server import server_query
+from checks._postgres_sessions import sessions_query
 from checks._postgres_statements import Counters, slow_since
 from checks.base import KEPT_MOST, Reason, Run
 from checks.postgres import Postgres
@@ -363,6 +366,12 @@ async def test_another_version_yields_the_same(tmp_path: Path) -> None:
         assert value(run, "table_bytes", relname="t") >= 0
         assert value(run, "sections_unread") == 0
         await check.diagnose(Run())
+        async with check.server.session(Run()) as asking:
+            for version in (12, 13, 14):
+                texts = Question(server_query(version)), Question(sessions_query(version), ("1", "1"))
+                for answer in await asking.ask(*texts):
+                    assert len(answer.rows) == 1, "what is asked of older ones is understood"
+            await asking.end()
 
 
 async def test_a_server_that_restarts_between_two_questions_has_failed_and_comes_back(
