@@ -22,6 +22,7 @@ VALUES = {
     "DATABASE_URL": "postgresql://runwatch:secret@db.example.com:5432/shop",
     "STANDBY_URL": "postgresql://runwatch:secret@standby.example.com:5432/shop",
     "REDIS_PASSWORD": "a-secret-of-the-example",
+    "SCRATCH_URL": "postgresql://restorer:secret@scratch.example.com:5432/postgres",
     "REDIS_URL": "redis://:secret@cache.example.com:6379",
     "BACKUP_UUID": "0c5d5a5e-7a57-4bd0-9a43-0d7c7e6f3a10",
     "PING_KEY": "a-ping-key-of-the-example",
