@@ -67,7 +67,7 @@ class Container:
 
 def container(answer: Any, name: str) -> Container:
     """What /containers/{id}/json says. Raises Failed where that is no container."""
-    identity, status = text(answer, "Id"), text(answer, "State", "Status")
+    identity, status = text(answer, "Id")[:LONGEST_NAME], text(answer, "State", "Status")
     if not identity or not status:
         raise Failed(Reason.PROTOCOL, f"{name} answered with something that is no container")
     nano, quota = number(answer, "HostConfig", "NanoCpus"), number(answer, "HostConfig", "CpuQuota")
@@ -78,7 +78,7 @@ def container(answer: Any, name: str) -> Container:
         id=identity,
         name=text(answer, "Name").lstrip("/")[:LONGEST_NAME] or identity[:12],
         service=text(answer, "Config", "Labels", SERVICE),
-        image=text(answer, "Image"),
+        image=text(answer, "Image")[:LONGEST_NAME],
         image_name=text(answer, "Config", "Image"),
         status=status,
         error=text(answer, "State", "Error"),

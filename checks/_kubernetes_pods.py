@@ -16,6 +16,7 @@ NO_IMAGE = frozenset(
     {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 )
 NO_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+LONGEST_UID, LONGEST_LABEL = 64, 63
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 OWNERS = {"StatefulSet": "statefulset", "DaemonSet": "daemonset"}
@@ -67,7 +68,7 @@ def pod(item: Any) -> Pod:
     phase = text(item, "status", "phase")
     statuses = [*values(item, "status", "initContainerStatuses"), *values(item, "status", "containerStatuses")]
     return Pod(
-        namespace, name, text(item, "metadata", "uid"), _owner(item), phase if phase in PHASES else "Unknown",
+        namespace, name, text(item, "metadata", "uid")[:LONGEST_UID], _owner(item), phase if phase in PHASES else "Unknown",
         moment(text(item, "metadata", "creationTimestamp")), unscheduled, tuple(map(_box, statuses)),
     )  # fmt: skip
 
@@ -92,7 +93,7 @@ def _box(status: Any) -> Box:
     now, last = dig(status, "state", "terminated"), dig(status, "lastState", "terminated")
     ended = now if isinstance(now, dict) else last
     return Box(
-        text(status, "name"), whole(status, "restartCount"),
+        text(status, "name")[:LONGEST_LABEL], whole(status, "restartCount"),
         text(status, "state", "waiting", "reason"), text(status, "state", "waiting", "message"),
         text(ended, "reason"), whole(ended, "exitCode"), moment(text(ended, "finishedAt")),
         text(ended, "message"),

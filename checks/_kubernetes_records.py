@@ -13,8 +13,8 @@ from checks.base import Run
 from checks.units import show_duration
 from checks.wire.certificates import visible
 
-MOST_RESTARTED = 2_000
-"""Containers whose restarts are remembered."""
+MOST_RESTARTED, MOST_UNFINISHED = 1_000, 500
+"""Containers whose restarts, and workloads whose beginnings are remembered."""
 TROUBLES = ("pods_crash_looping", "pods_image_failing", "pods_config_failing", "pods_pending")
 
 
@@ -70,7 +70,7 @@ def record_rollouts(run: Run, rollouts: Sequence[Rollout], patience: Patience, w
         if said:
             wrong.add(f"{shown(one.namespace, one.name)}: {said}")
             wrong.workloads.append((one.namespace, one.name))
-    run.kept["unfinished"] = after
+    run.kept["unfinished"] = dict(list(after.items())[:MOST_UNFINISHED])
 
 
 def _rollout_trouble(one: Rollout, unfinished: float, patience: Patience) -> str:

@@ -361,6 +361,18 @@ async def test_answers_that_are_no_container_are_never_ok(
     await fails(check(url, "app"), reason)
 
 
+async def test_an_engine_that_lies_about_times_and_sizes_blinds_nobody(docker: Docker, url: str) -> None:
+    memory: Memory = {}
+    docker.containers["app"] |= {"RestartCount": 1e300, "Image": "x" * 500_000}
+    await asked(check(url, "app"), memory)
+    of = {"Type": "container", "Action": "oom", "Actor": {"ID": IDS["app"]}, "time": AT}
+    docker.events = [{**of, "timeNano": 2**62}]
+    assert value(await asked(check(url, "app"), memory), "oom_kills_recent") == 0
+    docker.events.append({**of, "timeNano": AT * 10**9 + 1})
+    assert value(await asked(check(url, "app"), memory), "oom_kills_recent") == 1
+    assert len(orjson.dumps(memory["kept"])) < 2_000
+
+
 async def test_odd_values_in_an_answer_do_no_harm(docker: Docker, url: str) -> None:
     docker.containers["app"] |= {
         "RestartCount": "many", "HostConfig": {"Memory": True, "NanoCpus": 1e999, "CpuQuota": -1}, "Config": None,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -245,6 +246,17 @@ async def test_names_with_control_characters_and_odd_escapes_do_no_harm(tree: Tr
     check = Host(name="machine", proc=str(tree.proc), mounts={"include": ["/mnt/*"]})
     result = await fails(check, Reason.PROTOCOL, "no such file")
     assert "\x1b" not in result.sentence and "\n" not in result.sentence
+
+
+async def test_names_that_are_no_text_can_be_kept(tree: Tree) -> None:
+    (tree.proc / "self/net/dev").write_bytes(b"a\nb\n" + b"e\xff0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
+    folder = os.fsencode(tree.proc) + b"/\xfe"
+    os.mkdir(folder)
+    (tree.proc / "self/mountinfo").write_bytes(b"22 1 8:1 / " + folder + b" rw - ext4 /dev/sda1 rw\n")
+    run = await asked(Host(name="machine", proc=str(tree.proc)), tree.memory)
+    assert value(run, "network_receive_bytes_total", device="e\ufffd0") == 1
+    assert value(run, "disk_size_bytes", mountpoint=f"{tree.proc}/\ufffd") > 0
+    assert b"\xef\xbf\xbd" in orjson.dumps(tree.memory["kept"])
 
 
 @pytest.mark.parametrize(
@@ -571,6 +583,9 @@ def test_events_are_counted_for_as_long_as_they_are_recent_and_clocks_that_go_ba
     assert happened(Run(memory, 130.0), "x", 1, 60) == 3
     assert happened(Run(memory, 165.0), "x", 0, 60) == 1
     assert happened(Run(memory, 50.0), "x", 0, 60) == 0
+    for number in range(300):
+        happened(Run(memory, 1000.0 + number), f"gone {number}", 1, 60)
+    assert len(memory["kept"]["recent"]) <= 201, "what is long over is forgotten"
 
 
 @pytest.mark.parametrize(
