@@ -77,7 +77,7 @@ class Sql(Check):
     show: tuple[Column, ...] = Field(
         default=(), max_length=20, description="Further columns to show as evidence when the check fails."
     )
-    max_rows: int = Field(default=100, ge=1, le=1000, description="Rows to read at most.")
+    max_rows: int = Field(default=100, ge=1, le=500, description="Rows to read at most.")
     statement_timeout: Duration = Field(default=5.0, gt=0, description="When the server ends the query.")
     lock_timeout: Duration = Field(default=1.0, gt=0, description="When the server ends the wait for a lock.")
 
