@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -15,6 +15,9 @@ from checks.base import Check, Errored, Failed, Measurement, Reason, Run, Url
 from checks.wire.fault import WireError
 from checks.wire.http1 import Stream
 from checks.wire.patience import Patience
+
+if TYPE_CHECKING:
+    from checks.wire.http2 import Answer
 
 HTTP2 = "checks.wire.http2"
 _imported = False
@@ -128,7 +131,7 @@ class Grpc(Check):
             except (Failed, Errored) as error:
                 run.evidence("The whole server", error.sentence)
 
-    async def _ask(self, patience: Patience, trip: _network.Trip, answer: Any) -> None:
+    async def _ask(self, patience: Patience, trip: _network.Trip, answer: Answer) -> None:
         from checks.wire.http2 import ask
 
         to = _network.endpoint(self.address, None)
@@ -153,7 +156,7 @@ class Grpc(Check):
             trip.kernel = trip.kernel and line.kernel
             line.close()
 
-    def _judge(self, run: Run, answer: Any) -> None:
+    def _judge(self, run: Run, answer: Answer) -> None:
         name = _network.shown(self.address)
         status = _grpc_health.status_of(answer.headers, answer.trailers, name)
         run.record("grpc_status", status.code)
