@@ -23,8 +23,14 @@ def _absolute(path: str) -> str:
 
 
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 SeveralPaths = Annotated[
-    tuple[AbsolutePath, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+    tuple[AbsolutePath, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])
 ]
 """One path, or a list of them."""
 

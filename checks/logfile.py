@@ -82,15 +82,16 @@ class Logfile(Check):
     level_field: str = Field(default="", description="The field with the level; without it, the usual ones are tried.")
     multiline: Multiline | None = Field(default=None, description="How several lines make one record.")
     time: Time = Field(default=Time(), description="Where a record says when it happened.")
-    patterns: dict[Annotated[str, AfterValidator(_name)], Annotated[Pattern, BeforeValidator(shorthand)]] = Field(
-        default={}, max_length=50, description="What to count, by name: a regular expression (RE2), or more."
-    )
+    patterns: dict[
+        Annotated[str, AfterValidator(_name)],
+        Annotated[Pattern, BeforeValidator(shorthand, json_schema_input_type=str | Pattern)],
+    ] = Field(default={}, max_length=50, description="What to count, by name: a regular expression (RE2), or more.")
     exclude: Re2 | None = Field(default=None, description="Records that match this are not counted by any pattern.")
     forbid: Forbid | None = Field(default=None, description="What must never be logged; `{}` for the usual.")
     keep_failing_for: Duration = Field(
         default=900.0, ge=0, description="How long the check fails after something forbidden was logged."
     )
-    correlation: Re2 | Literal[""] = Field(
+    correlation: Re2 = Field(
         default=r"\breq_[A-Za-z0-9_-]+", description="Ids of requests to show with matching records; empty for none."
     )
     max_read: Size = Field(default=8 * 2**20, ge=2**20, le=2**30, description="Bytes to read in one probe at most.")

@@ -26,6 +26,7 @@ MEASURED = "docs/figures.md"
 SHELL = ("sh", "console")
 NOT_METRICS = frozenset(
     {
+        "pg_catalog", "pg_dump", "pg_dumpall", "pg_restore", "pg_tables", "runwatch_restore_",
         "pg_monitor", "pg_hba", "pg_isready", "pg_stat_statements", "pg_stat_activity", "pg_stat_user_indexes",
         "pg_total_relation_size", "pg_last_xact_replay_timestamp",
     }

@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from alerts.thresholds import parse
 from checks import _backup_test
 from checks._backup_content import Reading, Unreadable
 from checks._backup_scheme import Keep
@@ -539,6 +540,11 @@ async def test_a_restore_that_takes_too_long_is_ended_and_its_database_dropped(
     into = check(tmp_path, "*.sql", restore={"dsn": server.dsn}, postgres_bin=bin_folder, timeout="3s")
     await errs(into, Reason.READ_TIMEOUT, "psql")
     assert await databases(server) == []
+
+
+def test_recommended_conditions_are_of_its_measurements() -> None:
+    for one in Backup.recommended:
+        parse(one.when, {measured.name: measured for measured in Backup.measurements})
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from alerts.thresholds import parse
 from checks._log_files import follow
 from checks._log_forbidden import Forbid, is_card
 from checks._log_records import BLOCK, LONGEST, Cutter
@@ -656,6 +657,11 @@ async def test_a_diagnosis_shows_what_matched_and_how_the_log_ends(log: Path) ->
     assert evidence(run, "errors") == "ERROR one [req_7]"
     assert evidence(run, "Correlation ids") == "req_7"
     assert evidence(run, f"End of {log}").endswith("password=***\nthe end\n")
+
+
+def test_recommended_conditions_are_of_its_measurements() -> None:
+    for one in Logfile.recommended:
+        parse(one.when, {measured.name: measured for measured in Logfile.measurements})
 
 
 @pytest.mark.parametrize(

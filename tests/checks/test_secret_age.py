@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from alerts.thresholds import parse
 from checks._secret import State
 from checks.base import KEPT, Failed, Outcome, Reason, Run
 from checks.secret_age import SecretAge
@@ -195,6 +196,11 @@ async def test_no_content_breaks_it_or_gets_out(tmp_path_factory: pytest.TempPat
     result = await result_of(check(path, variable="NAME", since="marker"))
     assert result.outcome is not Outcome.ERROR
     assert not result.evidence
+
+
+def test_recommended_conditions_are_of_its_measurements() -> None:
+    for one in SecretAge.recommended:
+        parse(one.when, {measured.name: measured for measured in SecretAge.measurements})
 
 
 @pytest.mark.parametrize(
