@@ -54,7 +54,7 @@ class ListQueue(BaseModel):
     async def read(self, link: Link, run: Run) -> None:
         """Record all of it; one round trip. Raises as `told`."""
         at = "-1" if self.oldest == "right" else "0"
-        asked = {"waiting": ("LLEN", self.key)}
+        asked: dict[str, tuple[str, ...]] = {"waiting": ("LLEN", self.key)}
         asked |= {"oldest": ("LINDEX", self.key, at)} if self.time else {}
         asked |= {"active": ("LLEN", self.active_key)} if self.active_key else {}
         said = await told(link, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -47,7 +48,7 @@ def pairs(text: str) -> dict[str, str]:
     return {key: value for key, equals, value in (pair.partition("=") for pair in text.split(",")) if equals}
 
 
-def number(info: dict[str, str], field: str) -> float | None:
+def number(info: Mapping[str, str], field: str) -> float | None:
     """A field of INFO that is a number; None where it is absent or none."""
     try:
         value = float(info[field])

@@ -80,7 +80,7 @@ def only_replies(ip: Version) -> bytes:
 def checksum(packet: bytes) -> int:
     """The Internet's checksum (RFC 1071)."""
     padded = packet + b"\0" * (len(packet) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -150,7 +150,6 @@ class WebSocket:
         payload = os.urandom(8)
         await self._send(PING, payload)
         asked = self._stream.sent
-        self._pong = None
         while self._pong != payload:
             await self._next()
         return max(0.0, self._stream.arrived - asked)
