@@ -75,16 +75,16 @@ class Sections:
         for name in due:
             held = self._held(run)[name]
             found = Run(run.memory, run.at)
-            held.tried = run.at
             try:
                 await self.readers[name].read(asking, server, found)
             except Refused as why:
                 if why.ends or why.state not in PASSING:
                     raise
                 meant = asking.server.meaning(why, f"cannot read {name} of {asking.server.where}", run)
-                held.why = meant.sentence
+                held.tried, held.why = run.at, meant.sentence
                 return
-            held.at, held.found, held.why = run.at, found, ""
+            held.at = held.tried = run.at
+            held.found, held.why = found, ""
 
     def show(self, run: Run) -> None:
         """Record what all sections found last, and which of them could not be read."""

@@ -127,7 +127,10 @@ def test_a_statement_is_slow_exactly_where_its_new_runs_were(
 async def test_without_the_extension_the_sentence_says_what_to_do(new_postgres: NewPostgres) -> None:
     server = await new_postgres()
     check = Postgres(name="d", dsn=server.dsn, statements={})
-    await errs(check, Reason.INTERNAL, "the extension pg_stat_statements is not in this database", "CREATE EXTENSION")
+    memory: Memory = {}
+    for _ in range(2):
+        words = "the extension pg_stat_statements is not in this database", "CREATE EXTENSION"
+        await errs(check, Reason.INTERNAL, *words, memory=memory)
     async with session(server, "CREATE EXTENSION pg_stat_statements"):
         await errs(check, Reason.INTERNAL, "must be loaded", "restart the server")
 
