@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from checks._engine_logs import unframed
 from checks._json_values import dig, moment, number, text, whole
 from checks.base import Failed, Reason
 from checks.wire.certificates import visible
@@ -164,17 +163,8 @@ def events(body: bytes, until: float) -> list[Event]:
 
 def log_lines(body: bytes, terminal: bool) -> str:
     """What /containers/{id}/logs says, without its frames and without what colours a terminal."""
-    pieces = [body] if terminal else list(_frames(body))
+    try:
+        pieces = [body] if terminal else [content for _, content in unframed(body)]
+    except ValueError:
+        pieces = [body]
     return _ESCAPES.sub("", b"".join(pieces).decode("utf-8", "replace")).replace("\r\n", "\n").strip()
-
-
-def _frames(body: bytes) -> Iterator[bytes]:
-    """The payloads: before each, its stream (0 in, 1 out, 2 err), three zeros, and its size."""
-    at = 0
-    while at < len(body):
-        if len(body) - at < 8 or body[at] > 2 or body[at + 1 : at + 4] != b"\0\0\0":
-            yield body[at:]
-            return
-        size = struct.unpack_from(">I", body, at + 4)[0]
-        yield body[at + 8 : at + 8 + size]
-        at += 8 + size

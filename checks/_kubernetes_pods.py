@@ -65,10 +65,10 @@ def pod(item: Any) -> Pod:
         ),
         "",
     )
-    phase = text(item, "status", "phase")
+    uid, phase = text(item, "metadata", "uid")[:LONGEST_UID], text(item, "status", "phase")
     statuses = [*values(item, "status", "initContainerStatuses"), *values(item, "status", "containerStatuses")]
     return Pod(
-        namespace, name, text(item, "metadata", "uid")[:LONGEST_UID], _owner(item), phase if phase in PHASES else "Unknown",
+        namespace, name, uid, _owner(item), phase if phase in PHASES else "Unknown",
         moment(text(item, "metadata", "creationTimestamp")), unscheduled, tuple(map(_box, statuses)),
     )  # fmt: skip
 

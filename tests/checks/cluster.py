@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import ssl
 from collections.abc import AsyncIterator
@@ -21,6 +22,19 @@ KINDS = {
 }  # fmt: skip
 
 APPS = ("deployments", "statefulsets", "daemonsets")
+HANGS, CUTS = 0, -1
+"""In place of a status: no answer, half of one."""
+
+
+async def broken(request: web.Request, how: int) -> None:
+    """No answer, or half of one and the end of the connection."""
+    if how == HANGS:
+        await asyncio.get_running_loop().create_future()
+    half = web.StreamResponse(headers={"Content-Length": "1000"})
+    await half.prepare(request)
+    await half.write(b'{"kind": "Dep')
+    assert request.transport is not None
+    request.transport.close()
 
 
 def meta(name: str, **fields: Any) -> dict[str, Any]:
@@ -150,6 +164,8 @@ class ApiServer:
         self.asked.append(request.path_qs)
         for tail, (status, body) in self.said.items():
             if request.path.endswith(tail):
+                if status in (HANGS, CUTS):
+                    await broken(request, status)
                 return web.Response(status=status, body=body, headers={"Date": NOW})
         transport = request.transport
         certificate = transport.get_extra_info("peercert") if transport is not None else None
@@ -195,7 +211,7 @@ class ApiServer:
         context.verify_mode = ssl.CERT_OPTIONAL
         application = web.Application()
         application.router.add_get("/{path:.*}", self.answer)
-        runner = web.AppRunner(application, access_log=None)
+        runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()

@@ -23,6 +23,7 @@ from checks._container_changes import changes, remembered
 from checks._json_values import moment
 from checks.base import Failed, Reason, Run
 from checks.container import Container
+from tests.checks.cluster import CUTS, HANGS, broken
 from tests.checks.engine import container_engine
 from tests.checks.probing import Memory, asked, errs, evidence, fails, result_of, value, values
 from tests.checks.web import hang, reply, serving
@@ -82,6 +83,8 @@ class Docker:
         self.asked.append(request.path_qs)
         for end, (status, body) in self.said.items():
             if request.path.endswith(end):
+                if status in (HANGS, CUTS):
+                    await broken(request, status)
                 return web.Response(status=status, body=body)
         parts = request.path.split("/")
         match parts[2:]:
@@ -113,7 +116,7 @@ class Docker:
     async def serving(self, folder: Path) -> AsyncIterator[str]:
         application = web.Application()
         application.router.add_get("/{path:.*}", self.answer)
-        runner = web.AppRunner(application, access_log=None)
+        runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
         await runner.setup()
         try:
             await web.UnixSite(runner, str(folder / "d.sock")).start()
@@ -373,6 +376,18 @@ async def test_an_engine_that_lies_about_times_and_sizes_blinds_nobody(docker: D
     assert len(orjson.dumps(memory["kept"])) < 2_000
 
 
+@pytest.mark.parametrize("end", ["/_ping", "/app/json", "/stats", "/events"])
+async def test_an_engine_that_stops_in_the_middle_is_told(docker: Docker, url: str, end: str) -> None:
+    memory: Memory = {}
+    await asked(check(url, "app"), memory)
+    docker.said[end] = HANGS, b""
+    await fails(check(url, "app", timeout="200ms"), Reason.READ_TIMEOUT, "no answer within 200 ms", memory=memory)
+    docker.said[end] = CUTS, b""
+    await fails(check(url, "app"), Reason.PROTOCOL, "cannot ask the container engine", memory=memory)
+    docker.said.clear()
+    await asked(check(url, "app"), memory)
+
+
 async def test_odd_values_in_an_answer_do_no_harm(docker: Docker, url: str) -> None:
     docker.containers["app"] |= {
         "RestartCount": "many", "HostConfig": {"Memory": True, "NanoCpus": 1e999, "CpuQuota": -1}, "Config": None,
@@ -419,7 +434,7 @@ async def test_certificates_are_shown_and_wanted(docker: Docker) -> None:
     mine = authority.issue_cert("runwatch@example.com")
     application = web.Application()
     application.router.add_get("/{path:.*}", docker.answer)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
@@ -448,9 +463,9 @@ def frame(stream: int, text: bytes) -> bytes:
 
 def test_log_frames_become_lines() -> None:
     body = frame(1, b"one\n") + frame(2, b"\x1b[31mtwo\x1b[0m\r\n") + frame(1, b"thr")[:10]
-    assert answers.log_lines(body, False) == "one\ntwo\nth"
+    assert answers.log_lines(body, False) == "one\ntwo"
     assert answers.log_lines(b"plain\r\nlines", True) == "plain\nlines"
-    assert answers.log_lines(frame(1, b"a\n") + b"no frame at all", False) == "a\nno frame at all"
+    assert answers.log_lines(b"no frame at all", False) == "no frame at all"
 
 
 @given(st.binary(max_size=200), st.booleans())

@@ -251,7 +251,7 @@ async def test_names_with_control_characters_and_odd_escapes_do_no_harm(tree: Tr
 async def test_names_that_are_no_text_can_be_kept(tree: Tree) -> None:
     (tree.proc / "self/net/dev").write_bytes(b"a\nb\n" + b"e\xff0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
     folder = os.fsencode(tree.proc) + b"/\xfe"
-    os.mkdir(folder)
+    Path(os.fsdecode(folder)).mkdir()
     (tree.proc / "self/mountinfo").write_bytes(b"22 1 8:1 / " + folder + b" rw - ext4 /dev/sda1 rw\n")
     run = await asked(Host(name="machine", proc=str(tree.proc)), tree.memory)
     assert value(run, "network_receive_bytes_total", device="e\ufffd0") == 1

@@ -27,6 +27,8 @@ from checks.kubernetes import Kubernetes
 from tests.checks.cluster import (
     APPS,
     AT,
+    CUTS,
+    HANGS,
     OLD,
     ApiServer,
     box,
@@ -545,6 +547,18 @@ async def test_malformed_answers_are_never_ok(
 ) -> None:
     cluster.said["/deployments"] = status, body
     await fails(check(), reason, said)
+
+
+@pytest.mark.parametrize("tail", ["/deployments", "/pods", "/nodes"])
+async def test_a_cluster_that_stops_in_the_middle_is_told(cluster: ApiServer, check: Any, tail: str) -> None:
+    memory: Memory = {}
+    cluster.objects["nodes"] = [node("one")]
+    cluster.said[tail] = HANGS, b""
+    await fails(check(nodes=True, timeout="300ms"), Reason.READ_TIMEOUT, "no answer within 300 ms", memory=memory)
+    cluster.said[tail] = CUTS, b""
+    await fails(check(nodes=True), Reason.PROTOCOL, "cannot ask the cluster", memory=memory)
+    cluster.said.clear()
+    await asked(check(nodes=True), memory)
 
 
 async def test_a_busy_cluster_asks_us_to_come_less_often(cluster: ApiServer, check: Any) -> None:
