@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from heapq import nsmallest
 from typing import Any
 
 from checks._api import Answer
 from checks._expect import brief
-from checks.base import Failed, Reason
+from checks.base import Failed, Reason, printable
 
 OTHERS = "(others)"
 """The label of the alerts that are left where there are too many label sets."""
 
 _SENT = re.compile(r"^alertmanager_(notifications(?:_failed)?)_total\{([^}]*)\} (\S+)$", re.MULTILINE)
+_BLANK = re.compile(r"[ \t\r\n]*")
 _INTEGRATION = re.compile(r'integration="([^"]{1,60})"')
 
 
@@ -42,12 +46,53 @@ class Cluster:
     peers: int
 
 
-def alerts(answer: Answer) -> list[Active]:
-    """GET /api/v2/alerts."""
-    held = answer.json()
-    if not isinstance(held, list):
-        raise Failed(Reason.BODY, f"{answer.name} did not answer with alerts but with {brief(held)}")
-    return [_active(answer.name, one) for one in held]
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """How many alerts there are, how many of each label set, and the oldest of them."""
+
+    count: int
+    by_labels: list[tuple[tuple[str, ...], int]]
+    oldest: list[Active]
+
+
+def digest(answer: Answer, by: tuple[str, ...], most: int, shown: int, without: str) -> Digest:
+    """What is to be known of GET /api/v2/alerts, but for alerts called `without`; for a thread.
+
+    Label sets come by their frequency; beyond `most` the rest is counted in one.
+    """
+    active = [one for one in map(partial(_active, answer.name), _items(answer)) if not without or one.name != without]
+    counts = Counter(tuple(one.labels.get(name, "") for name in by) for one in active)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(count for _, count in ranked[most:])
+    counted = ranked[:most] + ([((OTHERS,) * len(by), rest)] if rest else [])
+    return Digest(len(active), counted, nsmallest(shown, active, key=lambda one: one.since))
+
+
+def _items(answer: Answer) -> Iterator[Any]:
+    """The items of a JSON list one by one, so that other threads have their turns in between."""
+    text, decoder, at = answer.body.decode("utf-8", "replace").strip(), json.JSONDecoder(), 1
+    try:
+        if text[0] != "[":
+            raise ValueError
+        at = _blank(text, at)
+        while text[at] != "]":
+            one, at = decoder.raw_decode(text, at)
+            yield one
+            at = _blank(text, at)
+            if text[at] == ",":
+                at = _blank(text, at + 1)
+            elif text[at] != "]":
+                raise ValueError
+        if at + 1 != len(text):
+            raise ValueError
+    except (ValueError, IndexError, RecursionError):
+        said = brief(text[:200]) if text else "an empty answer"
+        raise Failed(Reason.BODY, f"{answer.name} did not answer with alerts but with {said}") from None
+
+
+def _blank(text: str, at: int) -> int:
+    found = _BLANK.match(text, at)
+    return found.end() if found else at
 
 
 def _active(name: str, one: Any) -> Active:
@@ -61,7 +106,8 @@ def _active(name: str, one: Any) -> Active:
         since = datetime.fromisoformat(one["startsAt"]).timestamp()
     except (KeyError, TypeError, ValueError, OverflowError):
         raise Failed(Reason.BODY, f"{name} answered with an alert without a beginning: {brief(labels)}") from None
-    return Active({str(key): str(text) for key, text in labels.items()}, since, brief(written, 200).strip('"'))
+    summary = printable(" ".join(written[:200].split())) if isinstance(written, str) else ""
+    return Active({str(key): str(text) for key, text in labels.items()}, since, summary)
 
 
 def cluster(answer: Answer) -> Cluster:
@@ -86,11 +132,3 @@ def sent(answer: Answer, most: int) -> dict[str, tuple[float, float]]:
         if found and (found[1] in counts or len(counts) < most):
             counts.setdefault(found[1], [0.0, 0.0])[what.endswith("failed")] += value
     return {name: (total, failed) for name, (total, failed) in counts.items()}
-
-
-def counted(active: Iterable[Active], by: tuple[str, ...], most: int) -> list[tuple[tuple[str, ...], int]]:
-    """How many there are of each label set, the most frequent first; beyond `most` sets the rest in one."""
-    counts = Counter(tuple(one.labels.get(name, "") for name in by) for one in active)
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    rest = sum(count for _, count in ranked[most:])
-    return ranked[:most] + ([((OTHERS,) * len(by), rest)] if rest else [])

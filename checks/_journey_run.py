@@ -31,6 +31,8 @@ LARGEST_VALUE = 64 * 1024
 """Characters of a captured value."""
 SHOWN = 500
 """Characters of a body that become evidence."""
+WIDEST = 6
+"""Characters that one may take where it is escaped."""
 HOPS = 10
 
 _QUERY = re.compile(r"\?\S+")
@@ -149,7 +151,8 @@ class Course:
         if self.answer is None:
             return ""
         kind = (self.answer.header(b"content-type") or b"no content type").decode("latin-1")
-        body = self.hide(_answer.text(self.answer, SHOWN + LARGEST_VALUE))
+        longest = max(map(len, self._hidden | self._cookies.values), default=0)
+        body = self.hide(_answer.text(self.answer, SHOWN + longest * WIDEST))
         more = "…" if len(body) > SHOWN or self.answer.truncated else ""
         return f"HTTP/{self.answer.version} {self.answer.status}, {brief(kind)}\n{body[:SHOWN]}{more}"
 

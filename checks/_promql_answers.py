@@ -86,13 +86,16 @@ def _refusal(name: str, document: dict[str, Any]) -> Failed | Errored:
     return Failed(Reason.STATUS, f"{name} failed at the query ({brief(sort)}): {why}")
 
 
-def reply(answer: Answer) -> Reply:
-    """The result of an instant query."""
+def reply(answer: Answer, most: int) -> Reply:
+    """The result of an instant query; Errored where it has more than `most` series."""
     document = data(answer)
     result, sort = _result(answer.name, document)
     if sort == "scalar":
         found = [Series({}, _value(answer.name, result))]
     elif sort == "vector" and isinstance(result, list):
+        if len(result) > most:
+            many = f"the query gives {len(result)} series, more than max_series ({most})"
+            raise Errored(Reason.INTERNAL, f"{many}; aggregate them in the query")
         found = [_series(answer.name, one) for one in result]
     else:
         what = {"string": "a text", "matrix": "ranges"}.get(sort, f"a result of type {brief(sort)}")

@@ -20,7 +20,19 @@ from checks._status_page import (
     Page,
     Unreadable,
 )
-from checks._status_words import COMPONENTS, ENDED, a_list, an_object, component, names, newest, objects, text, word
+from checks._status_words import (
+    COMPONENTS,
+    ENDED,
+    MOST,
+    a_list,
+    an_object,
+    component,
+    names,
+    newest,
+    objects,
+    text,
+    word,
+)
 
 STRIPE = {
     "up": OPERATIONAL, "degraded": DEGRADED, "down": MAJOR_OUTAGE, "pending": OPERATIONAL, "paused": OPERATIONAL,
@@ -101,6 +113,8 @@ def _aws_incidents(event: dict[str, Any]) -> list[Incident]:
     home = (text(event["arn"]).split(":") + [""] * 4)[3]
     regions = {home: (AWS.get(str(event["status"])), [text(event.get("service_name"))])}
     touched = event.get("impacted_services")
+    if isinstance(touched, dict) and len(touched) > MOST:
+        raise Unreadable(f"an event touches {len(touched)} services, more than {MOST}")
     for key, held in touched.items() if isinstance(touched, dict) else ():
         service, _, region = key.partition("-")
         level = AWS.get(str(held.get("current"))) if isinstance(held, dict) else None

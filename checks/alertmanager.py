@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from checks import _alertmanager_answers as answers
 from checks._api import Api
 from checks._expect import brief
+from checks._pool import in_pool
 from checks._web_api import ApiCheck, exported
 from checks.base import Errored, Failed, Measurement, Reason, Recommended, Run
 from checks.units import show_duration
@@ -18,6 +19,8 @@ from checks.units import show_duration
 SHOWN = 10
 """Alerts that become evidence, one a line."""
 MOST_INTEGRATIONS = 40
+MUCH = 64 * 1024
+"""Bytes from which on an answer is read in a thread."""
 
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 
@@ -86,41 +89,47 @@ class Alertmanager(ApiCheck):
             cluster = answers.cluster(await api.ask("GET", "/api/v2/status"))
             run.record("cluster_ready", cluster.status != "settling")
             run.record("cluster_peers", cluster.peers)
-            active = await self._alerts(api, self.filters, self.silenced, self.inhibited)
-            self._record([one for one in active if one.name != self.watchdog], run)
+            self._record(await self._alerts(api, self.filters, self.silenced, self.inhibited, run), run)
             if self.notifications:
                 await self._record_messages(api, run)
-            alive = self.watchdog and await self._alerts(api, [f"alertname={json.dumps(self.watchdog)}"], True, True)
+            alive = bool(self.watchdog) and await self._is_active(api, self.watchdog)
         if self.watchdog:
-            run.record("watchdog", bool(alive))
+            run.record("watchdog", alive)
             if not alive:
                 raise Failed(Reason.ASSERTION, f"{self.where} has no active {self.watchdog}: alerts no longer reach it")
         if cluster.peers < self.peers:
             raise Failed(Reason.ASSERTION, f"{self.where} sees {cluster.peers} of {self.peers} members of its cluster")
 
-    async def _alerts(self, api: Api, filters: Sequence[str], silenced: bool, inhibited: bool) -> list[answers.Active]:
+    async def _alerts(
+        self, api: Api, filters: Sequence[str], silenced: bool, inhibited: bool, run: Run
+    ) -> answers.Digest:
         asked: dict[str, str | Sequence[str]] = {
-            "active": "true",
-            "silenced": _word(silenced),
-            "inhibited": _word(inhibited),
-            "filter": filters,
-        }
+            "active": "true", "silenced": _word(silenced), "inhibited": _word(inhibited), "filter": filters,
+        }  # fmt: skip
         if self.receiver:
             asked["receiver"] = self.receiver
         answer = await api.ask("GET", "/api/v2/alerts", asked, accept=(200, 400))
         if answer.status == 400:
             said = brief(answer.text(300), 300)
             raise Errored(Reason.INTERNAL, f"{self.where} refuses the filters or the receiver: {said}")
-        return answers.alerts(answer)
+        how = self.by, self.max_series, SHOWN, self.watchdog
+        return (
+            await in_pool(run, answers.digest, answer, *how)
+            if len(answer.body) > MUCH
+            else answers.digest(answer, *how)
+        )
 
-    def _record(self, active: list[answers.Active], run: Run) -> None:
-        run.record("alerts_active", len(active))
-        for labels, count in answers.counted(active, self.by, self.max_series):
+    async def _is_active(self, api: Api, name: str) -> bool:
+        asked = {"active": "true", "silenced": "true", "inhibited": "true", "filter": f"alertname={json.dumps(name)}"}
+        return answers.digest(await api.ask("GET", "/api/v2/alerts", asked), (), 1, 0, "").count > 0
+
+    def _record(self, active: answers.Digest, run: Run) -> None:
+        run.record("alerts_active", active.count)
+        for labels, count in active.by_labels:
             run.record("alerts", count, **dict(zip(map(exported, self.by), labels, strict=True)))
-        oldest_first = sorted(active, key=lambda one: one.since)
-        if oldest_first:
-            run.record("oldest_alert_seconds", max(0.0, run.at - oldest_first[0].since))
-            run.evidence("Active alerts, the oldest first", "\n".join(_line(one, run) for one in oldest_first[:SHOWN]))
+        if active.oldest:
+            run.record("oldest_alert_seconds", max(0.0, run.at - active.oldest[0].since))
+            run.evidence("Active alerts, the oldest first", "\n".join(_line(one, run) for one in active.oldest))
 
     async def _record_messages(self, api: Api, run: Run) -> None:
         """Where there is no /metrics, such as behind Mimir, nothing is known of them."""

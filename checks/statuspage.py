@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from checks._api import Answer, Api
 from checks._expect import brief
 from checks._network import TlsSettings
+from checks._pool import in_pool
 from checks._request import web_address
 from checks._status_page import DEGRADED, LEVELS, MAJOR_OUTAGE, PARTIAL_OUTAGE, Finding, Page, Unreadable, finding
 from checks._status_vendors import FORMATS, VENDORS, Format, FormatName
@@ -20,6 +21,8 @@ from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended
 from checks.units import Duration
 
 LARGEST = 2**20
+MUCH = 64 * 1024
+"""Bytes from which on a page is read in a thread."""
 REDIRECTS = (301, 302, 303, 307, 308)
 HOPS = 4
 SHOWN = 8
@@ -126,14 +129,20 @@ class Statuspage(Check):
         if answer.status == 304 and held is not None:
             run.memory[HELD, self.target] = replace(held, at=run.at)
             return held.page, True
-        page, tag = self._format.read(parsed(answer.body)), answer.headers.get("ETag", "")
+        page, tag = await self._read(answer, run), answer.headers.get("ETag", "")
         if self._lacks_components(page):
             # A summary leaves some out where there are many; its tag says nothing of those.
             rest = await self._get(urljoin(self.target, self._format.components), until, "")
-            page = replace(page, components=page.components + self._format.read(parsed(rest.body)).components)
+            page = replace(page, components=page.components + (await self._read(rest, run)).components)
             tag = ""
         run.memory[HELD, self.target] = _Held(page, run.at, tag if tag.isascii() else "")
         return page, False
+
+    async def _read(self, answer: Answer, run: Run) -> Page:
+        def read() -> Page:
+            return self._format.read(parsed(answer.body))
+
+        return await in_pool(run, read) if len(answer.body) > MUCH else read()
 
     def _lacks_components(self, page: Page) -> bool:
         missing = any(not any(one.is_called(wanted) for one in page.components) for wanted in self.components)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from checks import _alertmanager_answers as answers
 from checks._api import Answer
 from checks.alertmanager import Alertmanager
-from checks.base import Errored, Failed, Reason
+from checks.base import Failed, Reason
 from tests import alertmanager as real
 from tests.checks import web
 from tests.checks.probing import asked, errs, evidence, fails, value, values
@@ -183,11 +184,17 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_no_json_makes_reading_raise_anything_but_failed(document: Any) -> None:
-    for read in (answers.alerts, answers.cluster):
-        try:
-            read(answer(json.dumps(document).encode()))  # type: ignore[operator]
-        except (Failed, Errored):
-            continue
+    body = answer(json.dumps(document, indent=1).encode())
+    with suppress(Failed):
+        answers.cluster(body)
+    with suppress(Failed):
+        assert answers.digest(body, ("alertname",), 3, 3, "x").count <= len(document)
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"[]x", b"[1", b"[1 2]", b"[" * 99_999, b"[{}", b"{}", b"[,]", b"\xff"])
+def test_what_is_no_list_is_refused(body: bytes) -> None:
+    with pytest.raises(Failed):
+        answers.digest(answer(body), (), 1, 1, "")
 
 
 async def test_faults_and_credentials() -> None:
