@@ -12,6 +12,7 @@ from checks._pgwire import Question, Refused
 from checks._postgres_session import Asking
 from checks.base import Errored, Measurement, Reason, Run
 from checks.units import Duration
+from checks.wire.fault import WireError
 
 SHOWN_FOR = 3
 """Beats after which what could not be read anew is no longer shown."""
@@ -71,20 +72,26 @@ class Sections:
         ]
 
     async def read(self, asking: Asking, server: dict[str, Any], due: list[str], run: Run) -> None:
-        """Ask those that are due. One that fails for now ends the transaction: what comes after it waits its turn."""
+        """Ask those that are due, then end the transaction. One that fails for now breaks it: the others wait."""
         for name in due:
-            held = self._held(run)[name]
-            found = Run(run.memory, run.at)
+            held, found = self._held(run)[name], Run(run.memory, run.at)
+            cannot = f"cannot read {name} of {asking.server.where}"
             try:
                 await self.readers[name].read(asking, server, found)
             except Refused as why:
                 if why.ends or why.state not in PASSING:
                     raise
-                meant = asking.server.meaning(why, f"cannot read {name} of {asking.server.where}", run)
-                held.tried, held.why = run.at, meant.sentence
+                held.tried, held.why = run.at, asking.server.meaning(why, cannot, run).sentence
+                break
+            except WireError as why:
+                if why.reason != Reason.READ_TIMEOUT:
+                    raise
+                # The server is well, it has answered before: only this takes longer than the probe may.
+                held.tried, held.why = run.at, f"{cannot}: it takes longer than the check's timeout"
                 return
             held.at = held.tried = run.at
             held.found, held.why = found, ""
+        await asking.end()
 
     def show(self, run: Run) -> None:
         """Record what all sections found last, and which of them could not be read."""

@@ -62,7 +62,6 @@ class Postgres(Check):
             server = await self._ask(asking, run, last=not due)
             if due:
                 await sections.read(asking, server, due, run)
-                await asking.end()
             sections.show(run)
 
     async def diagnose(self, run: Run) -> None:

@@ -236,6 +236,18 @@ async def test_a_section_that_fails_for_now_costs_the_rest_nothing_and_is_told(n
         assert value(run, "sections_unread") == 0
 
 
+async def test_a_section_that_outlasts_the_probe_does_not_make_a_well_server_look_down(
+    new_postgres: NewPostgres,
+) -> None:
+    server = await new_postgres()
+    check = Postgres(name="d", dsn=server.dsn, timeout="300ms", lock_timeout="30s", tables={})
+    async with session(server, "BEGIN; LOCK pg_sequence IN ACCESS EXCLUSIVE MODE"):
+        run = await asked(check)
+        assert value(run, "sections_unread") == 1
+        assert evidence(run, "not read").endswith("it takes longer than the check's timeout")
+        assert value(run, "connections_used") == 2
+
+
 async def test_the_disk_is_measured_against_its_size_with_the_time_until_it_is_full(new_postgres: NewPostgres) -> None:
     server = await new_postgres()
     check = Postgres(name="d", dsn=server.dsn, disk={"size": "1GiB"})
