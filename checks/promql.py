@@ -11,7 +11,7 @@ from checks import _promql_answers as answers
 from checks._web_api import ApiCheck, exported
 from checks.base import Errored, Failed, Measurement, Reason, Recommended, Run
 
-LARGEST, LARGEST_TARGETS = 2**20, 4 * 2**20
+LARGEST, LARGEST_TARGETS = 2**19, 2**22
 """Bytes of an answer: a thousand series, and a thousand targets, of which Prometheus tells all it has discovered."""
 SHOWN = 20
 """Series or targets that become evidence, one a line."""

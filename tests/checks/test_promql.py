@@ -161,11 +161,7 @@ def test_no_json_makes_reading_raise_anything_but_an_outcome(inner: Any, sort: s
     whole = {"status": "success", "data": {"resultType": sort, "result": inner, "activeTargets": inner}}
     for document in (inner, whole):
         body = json.dumps(document).encode()
-        for read in (
-            lambda one: answers.reply(one, 9),
-            lambda one: answers.history(one, 5),
-            lambda one: answers.targets(one, ()),
-        ):
+        for read, limit in ((answers.reply, 9), (answers.history, 5), (answers.targets, ())):
             try:
                 read(Answer(200, CIMultiDictProxy(CIMultiDict()), body, "Prometheus"), limit)  # type: ignore[operator]
             except (Failed, Errored):
@@ -212,7 +208,7 @@ async def test_faults_of_the_network_and_cut_answers() -> None:
         await proxy.refuse()
         await fails(check(f"http://{proxy.address}"), Reason.CONNECT_REFUSED)
     async with web.serving(web.endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536)) as server:
-        await fails(check(server.url()), Reason.BODY, "larger than 1 MiB")
+        await fails(check(server.url()), Reason.BODY, "larger than 512 KiB")
 
 
 async def test_cancelled_at_any_instant_nothing_is_left() -> None:
