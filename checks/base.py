@@ -126,10 +126,11 @@ class Run:
     """One probe's sink: what it reads goes here. `at` is when it started, in steady Unix seconds; `wall` is the same
     moment by the wall clock, which calendars go by.
 
-    `memory` is what the check remembers between its probes: anything, for as long as the process lasts.
+    `memory` is what the check remembers between its probes: anything, for as long as the process lasts. `cut_off` says
+    that since the last probe nothing could reach us, for a check that its target feeds.
     """
 
-    __slots__ = ("at", "clock", "evidences", "measurements", "memory", "started", "took", "wall")
+    __slots__ = ("at", "clock", "cut_off", "evidences", "measurements", "memory", "started", "took", "wall")
 
     def __init__(self, memory: dict[Any, Any] | None = None, at: float | None = None) -> None:
         self.measurements: list[tuple[str, float, Labels]] = []
@@ -139,6 +140,7 @@ class Run:
         self.at = self.wall = time.time() if at is None else at
         self.took: float | None = None
         self.clock = "loop"
+        self.cut_off = False
 
     @property
     def kept(self) -> dict[str, Any]:
@@ -227,6 +229,8 @@ class Check(BaseModel):
     measurements: ClassVar[tuple[Measurement, ...]] = ()
     recommended: ClassVar[tuple[Recommended, ...]] = ()
     """Thresholds worth having beside `failed`, which every check has."""
+    fed: ClassVar[bool] = False
+    """Whether it waits for its target to come to us: it is not judged while nothing can."""
     up: ClassVar[str] = ""
     """The family under which existing exporters say 1 for reached and 0 for not, such as probe_success."""
 

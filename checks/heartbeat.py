@@ -56,6 +56,7 @@ Key = Annotated[SecretStr | None, AfterValidator(lambda key: key and _key(key))]
 class Heartbeat(Check):
     """A job that is to be heard of regularly: it fails where the job fails, is late, or runs too long."""
 
+    fed: ClassVar[bool] = True
     up: ClassVar[str] = "hc_check_up"
     measurements: ClassVar[tuple[Measurement, ...]] = (
         Measurement("last_ping", "timestamp", "When it last succeeded or failed."),
@@ -181,8 +182,9 @@ class Heartbeat(Check):
     def _looked(self, run: Run) -> State:
         state = recalled(run.kept.get(MEMORY), run.wall)
         last_look = run.memory.get(LISTENING, state.seen)
-        # A first look of this process, or one after a standstill of all of it: meanwhile nobody took pings.
-        away = LISTENING not in run.memory or run.wall - last_look > 2 * self.interval + GAP
+        # A first look of this process, or one after a standstill of all of it or of our network: meanwhile nobody took
+        # pings.
+        away = run.cut_off or LISTENING not in run.memory or run.wall - last_look > 2 * self.interval + GAP
         state = watched(state, run.wall, last_look if away else None, self.grace)
         run.memory[LISTENING] = run.wall
         run.kept[MEMORY] = state.model_dump(mode="json")

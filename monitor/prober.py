@@ -21,6 +21,10 @@ MASK = "***"
 class Doubt(Protocol):
     """Who knows whether a failure may be our own."""
 
+    @property
+    def blind(self) -> str:
+        """Why nothing outside can be reached, nor reach us; empty where it can."""
+
     def stood_still(self, began: float, ended: float) -> float:
         """Seconds of that span of the loop's time in which the event loop stood still."""
 
@@ -53,12 +57,16 @@ class Prober:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._memory: dict[str, dict[Any, Any]] = {}
         self._diagnosing: set[asyncio.Task[None]] = set()
+        self._cut_off: set[str] = set()
 
     def launch(self, check: Check, due: float) -> None:
         """Start asking; `due` is when it should have been, in the loop's seconds."""
         key = check.key
         if key in self._running:
             self._skipped(check)
+            return
+        if check.fed and self._doubt is not None and self._doubt.blind:
+            self._cut_off.add(key)
             return
         loop = asyncio.get_running_loop()
         self._late(max(0.0, loop.time() - due))
@@ -85,6 +93,7 @@ class Prober:
         """Stop asking these checks and forget what they remember: they were removed or changed."""
         for key in keys:
             self._memory.pop(key, None)
+            self._cut_off.discard(key)
             if key in self._running:
                 self._running.pop(key).cancel()
 
@@ -145,6 +154,8 @@ class Prober:
         at = self._clock()
         run = Run(memory, at)
         run.wall = time.time()
+        run.cut_off = check.key in self._cut_off
+        self._cut_off.discard(check.key)
         began = loop.time()
         outcome, reason, sentence = Outcome.OK, None, ""
         try:

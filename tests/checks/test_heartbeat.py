@@ -411,6 +411,17 @@ async def test_so_does_what_was_expected_in_a_short_absence():
     assert await job.outcome(DAY + HOUR + MINUTE) == LATE
 
 
+async def test_so_does_what_was_expected_while_our_network_was_down():
+    job = Job()
+    job.ping(0)
+    await job.looks(0, DAY - 30)
+    run = Run(job.memory, START + DAY + 30)
+    run.cut_off = True
+    await job.check.probe(run)
+    assert await job.outcome(DAY + HOUR + 10) == OK
+    assert await job.outcome(DAY + HOUR + 30) == LATE
+
+
 async def test_so_does_a_run_whose_end_may_have_been_missed():
     job = Job(period="30d")
     job.ping(0, "start")

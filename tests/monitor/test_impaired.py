@@ -238,6 +238,8 @@ async def test_a_name_that_is_gone_while_others_resolve_is_gone(tmp_path, own_re
 class Doubts:
     """Excuses as told."""
 
+    blind = ""
+
     def __init__(self, stood: float, why: str) -> None:
         self.stood, self.why = stood, why
 
@@ -256,6 +258,32 @@ def ask(reason: Reason, stood: float = 0.0, why: str = "", retries: int = 0) -> 
         return await prober.ask(Asked(name="c", reason=reason, timeout="4s", retries=retries))
 
     return clock.run(main())
+
+
+class Fed(Check):
+    """Waits for its target to come to us."""
+
+    fed = True
+
+    async def probe(self, run: Run) -> None:
+        run.record("cut_off", run.cut_off)
+
+
+def test_who_waits_for_others_is_not_judged_while_we_are_cut_off_and_hears_of_it():
+    async def main() -> list[float]:
+        seen: list[float] = []
+        doubt = Doubts(0.0, "")
+        prober = Prober(
+            asyncio.get_running_loop().time, lambda _, result: seen.append(result.measurements[0][1]),
+            lambda _: None, lambda _: None, lambda _: None, doubt,
+        )  # fmt: skip
+        for blind in ("", "the network is down", "", ""):
+            doubt.blind = blind
+            prober.launch(Fed(name="c"), 0.0)
+            await asyncio.sleep(1)
+        return seen
+
+    assert clock.run(main()) == [False, True, False]
 
 
 def test_an_excused_failure_is_unknown_and_says_what_was_seen():
