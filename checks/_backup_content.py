@@ -15,6 +15,8 @@ from checks.units import show_size
 from checks.wire.certificates import visible
 
 CHUNK = 256 * 1024
+TAKEN = 16 * 1024
+"""Bytes that are decompressed at a time: of a bomb they become hundreds of megabytes."""
 END = 8 * 1024
 """Bytes at the end in which a dump says that it is complete."""
 HEAD = 512
@@ -260,7 +262,7 @@ class Reading:
         """Read on until that time (monotonic); whether the end was reached. Raises Unreadable and OSError."""
         with open(self.path, "rb") as stream:
             stream.seek(self.at)
-            while data := stream.read(CHUNK):
+            while data := stream.read(TAKEN):
                 self._feed(data)
                 self.at += len(data)
                 if time.monotonic() >= until:

@@ -14,7 +14,7 @@ from itertools import islice
 from statistics import median
 from zoneinfo import ZoneInfo
 
-from checks._paths import searchable, unreadable
+from checks._paths import legible, searchable, unreadable
 from checks.base import Errored, Reason
 
 MOST = 10_000
@@ -67,7 +67,7 @@ def backups_of(patterns: Sequence[str], form: str, zone: ZoneInfo) -> list[Backu
             raise Errored(Reason.INTERNAL, f"cannot look at {pattern}: it matches more than {MOST} files")
         if not paths:
             searchable(pattern)
-        for path in paths:
+        for path in map(legible, paths):
             made = _dated(path, form, expression, zone) if expression is not None else None
             if expression is None or made is not None:
                 with suppress(FileNotFoundError):

@@ -24,6 +24,8 @@ KEPT, READING = "tested", "reading"
 MOST_KEPT = 20
 SHARE, SLOWEST = 0.5, 5.0
 """Of the probe's time, and seconds at most, that reading may take: it goes on with the next probe."""
+ZIP_END, ZIP_DIRECTORY = 22 + 65535, 32 * 2**20
+"""Bytes at the end that say where a zip archive's directory is; how large that may be, which is read into memory."""
 DIRECTORY_FORMAT = "toc.dat"
 
 
@@ -129,6 +131,12 @@ def _first_step(backup: Backup) -> Step:
 
 
 def _zip(backup: Backup) -> Verdict:
+    with open(backup.path, "rb") as stream:
+        stream.seek(max(0, backup.size - ZIP_END))
+        end = stream.read(ZIP_END)
+    record = end[end.rfind(b"PK\x05\x06") :]
+    if int.from_bytes(record[12:16], "little") > ZIP_DIRECTORY:
+        return _judged(backup, "", "zip, not tested: its directory is too large", known=False)
     try:
         with zipfile.ZipFile(backup.path) as archive:
             return _judged(backup, "", f"zip, the directory of its {len(archive.infolist())} files")

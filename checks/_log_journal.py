@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,8 +21,12 @@ from checks.wire.certificates import visible
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
 GROUP = "as root run: usermod -a -G systemd-journal USER, for the monitor's user"
 DENIED = ("insufficient permissions", "Permission denied", "not seeing messages from other users")
+LONGEST_CURSOR = 1_000
 SHARE = 0.8
 """Of the probe's time that journalctl may take."""
+
+
+Word = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]*$")]
 
 
 class Journal(BaseModel):
@@ -30,8 +34,8 @@ class Journal(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    units: tuple[str, ...] = Field(default=(), description="Units, such as nginx.service; patterns with * too.")
-    identifiers: tuple[str, ...] = Field(default=(), description="Names under which programs log, such as sshd.")
+    units: tuple[Word, ...] = Field(default=(), description="Units, such as nginx.service; patterns with * too.")
+    identifiers: tuple[Word, ...] = Field(default=(), description="Names under which programs log, such as sshd.")
     priority: Literal["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] | None = Field(
         default=None, description="The least urgent priority to read."
     )
@@ -78,6 +82,8 @@ async def read_journal(
     settings: Journal, run: Run, cursor: str | None, from_end: bool, budget: Budget, tally: Tally, seconds: float
 ) -> Read:
     """Read on from the cursor into the tally. Raises Failed or Errored where journalctl does not give it."""
+    if cursor is not None and not (cursor.isascii() and cursor.isprintable() and 0 < len(cursor) < LONGEST_CURSOR):
+        cursor = None
     if cursor is None and from_end:
         return Read(await _newest(settings, run, seconds), False)
     ended = await _journalctl(run, settings.after(cursor), seconds, budget.bytes)

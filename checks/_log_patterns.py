@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,10 @@ STAMPS = 50
 """Records of a piece whose time is read: enough for a percentile, and cheap."""
 
 TURNS = 32
+LONGEST_DELAY = 86_400.0
+"""Seconds after which an event is not late but copied, or its time was read wrong."""
+TAKEN = frozenset({"alertname", "check", "instance", "job", "reason", "severity", "system"})
+_ENDS_OF_TEXT = re.compile(r"(?<!\\)(?:\\\\)*(\\[AzZ])")
 
 UNITS = {
     **{unit: ("seconds", factor) for unit, factor in SECONDS.items()},
@@ -68,6 +73,11 @@ class Pattern(BaseModel):
     def _whole(self) -> Pattern:
         if self.match is None and self.level is None and not self.where:
             raise ValueError("one of match, level and where is wanted")
+        if self.match is not None and (found := _ENDS_OF_TEXT.search(self.match)):
+            raise ValueError(f"{found[1]} is the end of all that is read at once; write ^ or $ for a record's")
+        names = [identifier(label) for label in self.labels]
+        if taken := [name for name in names if name in TAKEN or names.count(name) > 1]:
+            raise ValueError(f"{taken[0]!r} can't be a label: it is runwatch's own, or there twice")
         if self.match is not None and self.exclude is None and compiled(self.match).search(b"") is not None:
             raise ValueError(f"match {self.match!r} is found in every record")
         return self
@@ -255,7 +265,7 @@ class Tally:
                 continue
             self.newest = at if self.newest is None else max(self.newest, at)
             written = arrived if arrived is not None else unseen_until
-            if known and written is not None:
+            if known and written is not None and written - at < LONGEST_DELAY:
                 self.delays.append(max(0.0, written - at))
 
 

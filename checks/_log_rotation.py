@@ -16,10 +16,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from checks._log_records import LONGEST
-from checks._paths import FLAGS, searchable, sort_of, unreadable
+from checks._paths import FLAGS, legible, searchable, sort_of, unreadable
 from checks.base import Errored, Failed, Reason
 
 MOST_FILES = 500
+LONGEST_NAMES = 64 * 1024
+"""Letters of all paths together: they are kept with the places."""
 MARK = 256
 COMPRESSED = (".gz", ".xz", ".bz2", ".zst", ".lz4", ".lzo", ".zip", ".Z")
 FORGOTTEN = 86_400.0
@@ -84,14 +86,13 @@ def files_of(patterns: Sequence[str], followed: Followed) -> list[File]:
         for path in paths:
             if many and path.endswith(COMPRESSED):
                 continue
-            file = _look(path, strict=not many)
+            file = _look(legible(path), strict=not many)
             if file is not None:
                 count += 1
                 found.setdefault(file.identity, file)
-        if len(found) > MOST_FILES:
-            raise Errored(
-                Reason.INTERNAL, f"cannot follow {pattern}: it matches more than {MOST_FILES} files; narrow it down"
-            )
+        if len(found) > MOST_FILES or sum(len(file.path) for file in found.values()) > LONGEST_NAMES:
+            more = f"it matches more than {MOST_FILES} files, or names too long to remember; narrow it down"
+            raise Errored(Reason.INTERNAL, f"cannot follow {pattern}: {more}")
         if not count:
             searchable(pattern)
             followed.missing.append(pattern)
@@ -140,7 +141,12 @@ def _find_rest(
     spot: Spot, names: dict[str, File], plan: dict[tuple[int, int], tuple[Spot, File]], at: float, followed: Followed
 ) -> None:
     """Where a file's name now stands for something else: plan to read the rest of it under the name it has now."""
-    replaced = spot.path in names and not spot.rotated
+    again = names.get(spot.path)
+    if again is not None and spot.mark and not spot.rotated and _same(spot, again):
+        # Copied over from elsewhere, or a disk that has another number since the machine started.
+        plan[again.identity] = _moved(spot, again), again
+        return
+    replaced = again is not None and not spot.rotated
     followed.rotations += replaced
     generations = list(_generations(spot.path))
     known = [file for file in (*generations[::-1], *_target(spot)) if _same(spot, file)]
@@ -154,16 +160,22 @@ def _find_rest(
         return
     inside = {file.identity for file in names.values()}
     outside = mine.identity not in inside
-    moved = {"device": mine.identity[0], "inode": mine.identity[1]}
+    moved = _moved(spot, mine)
     if outside:
-        moved["rotated"] = min(spot.rotated + 1, 2) if replaced or spot.rotated else 0
-    name = {} if outside else {"path": mine.path, "rotated": 0}
-    plan.setdefault(mine.identity, (spot.model_copy(update={**moved, **name}), mine))
+        rotated = min(spot.rotated + 1, 2) if replaced or spot.rotated else 0
+        moved = moved.model_copy(update={"path": spot.path, "rotated": rotated})
+    plan.setdefault(mine.identity, (moved, mine))
     for file in generations if replaced else ():
         # What was rotated since, while nobody looked.
         newer = file.modified > mine.modified and _form(spot.path, file.path) == _form(spot.path, mine.path)
         if newer and file.identity not in inside and file.identity not in plan:
             plan[file.identity] = _spot(file, 0).model_copy(update={"path": spot.path, "rotated": 1}), file
+
+
+def _moved(spot: Spot, file: File) -> Spot:
+    """The spot in the file that now holds what was read."""
+    device, inode = file.identity
+    return spot.model_copy(update={"path": file.path, "device": device, "inode": inode, "rotated": 0})
 
 
 def _target(spot: Spot) -> Iterator[File]:

@@ -56,9 +56,7 @@ class Time(BaseModel):
         default="auto",
         description="auto (ISO 8601, syslog, web server's, seconds or parts of them since 1970), or as in strptime.",
     )
-    zone: Zone = Field(
-        default="UTC", description="Time zone of times that name none, such as Europe/Lisbon."
-    )
+    zone: Zone = Field(default="UTC", description="Time zone of times that name none, such as Europe/Lisbon.")
 
     @model_validator(mode="after")
     def _usable(self) -> Time:

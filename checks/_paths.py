@@ -47,6 +47,16 @@ def searchable(pattern: str) -> None:
             return
 
 
+def legible(path: str) -> str:
+    """The path, if it can be shown and kept; Errored where its bytes are no UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        shown = path.encode("utf-8", "replace").decode()
+        raise Errored(Reason.INTERNAL, f"cannot look at {shown}: its name is not UTF-8; rename it") from None
+    return path
+
+
 def unreadable(path: str, why: OSError) -> Failed | Errored:
     """What it means that a file can't be read."""
     said = (why.strerror or str(why)).lower()

@@ -175,7 +175,7 @@ def _remembered(run: Run, today: date) -> date:
 
 
 def _day(at: float, zone: ZoneInfo) -> date:
-    return datetime.fromtimestamp(at, zone).date()
+    return datetime.fromtimestamp(max(0.0, at), zone).date()
 
 
 def _line(each: File, now: float) -> str:

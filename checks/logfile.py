@@ -201,7 +201,8 @@ class Logfile(Check):
         """What to say while something was logged that must never be."""
         if self.forbid is None:
             return None
-        for what in (*self.forbid.words, *(["card"] if self.forbid.cards else []), *self.forbid.patterns):
+        cards = ["card"] if self.forbid.cards else []
+        for what in dict.fromkeys((*self.forbid.words, *cards, *self.forbid.patterns)):
             run.record("forbidden", tally.forbidden[what], what=what)
         if tally.forbidden:
             number, found = sum(tally.forbidden.values()), ", ".join(tally.forbidden)

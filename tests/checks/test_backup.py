@@ -239,7 +239,7 @@ async def test_a_large_backup_is_read_in_slices_from_probe_to_probe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_backup_test, "SLOWEST", 0.0)
-    put(tmp_path / "a", SQL * 40 + DUMP)
+    put(tmp_path / "a", SQL * 4 + DUMP)
     memory: Memory = {}
     shares = []
     for _ in range(20):

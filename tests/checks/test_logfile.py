@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks._log_files import follow
+from checks._log_files import Budget, follow
 from checks._log_forbidden import Forbid, is_card
+from checks._log_patterns import Tally
 from checks._log_records import BLOCK, LONGEST, Cutter
 from checks._log_rotation import Spot
 from checks._log_time import Time
@@ -449,7 +450,7 @@ LEAKS = [
     ("password", '"password": ["hunter2", "x"]', "hunter2"),
     ("password", "'old_password' => 'hun ter2'", "ter2"),
     ("cardNumber", '"card_number":"1234"', "1234"),
-    ("creditCard", "credit-card: 99", "99"),
+    ("creditCard", "credit-card: tok-9f8e7d", "tok-9f8e7d"),
     ("ssn", "SSN=078-05-1120", "078-05-1120"),
     ("card", f"paid with {CARD}.", CARD[:-4]),
     ("card", "paid with 378282246310005 ok", "37828224631"),
@@ -679,6 +680,8 @@ def test_recommended_conditions_are_of_its_measurements() -> None:
         ({"path": "/x", "patterns": {"a": {"match": "(?P<b>x)", "values": {"b": "furlong"}}}}, "is no unit"),
         ({"path": "/x", "patterns": {"records": "x"}}, "a measurement named records already"),
         ({"path": "/x", "patterns": {"a": "x", "a_total": "y"}}, "a measurement named a_total already"),
+        ({"path": "/x", "patterns": {"a": r"\Ax"}}, r"\A is the end"),
+        ({"path": "/x", "patterns": {"a": {"match": "(?P<job>x)", "labels": ["job"]}}}, "'job' can't be a label"),
         ({"path": "/x", "time": {"zone": "Mars"}}, "no time zone"),
         ({"path": "/x", "time": {"format": "yyyy"}}, "no format"),
         ({"path": "/x", "time": {"match": "x"}}, "parentheses around the time"),
@@ -708,9 +711,6 @@ def test_whatever_happens_between_two_looks_each_line_is_counted_once(
 
     def look() -> None:
         nonlocal spots, counted
-        from checks._log_files import Budget
-        from checks._log_patterns import Tally
-
         tally = Tally(check._rules(START))
         answer = follow((str(log),), spots, START, False, Cutter(), Budget(2**20, float("inf")), tally)
         spots, counted = answer.spots, counted + tally.found["errors"].counts.total()
@@ -752,3 +752,39 @@ def test_records_are_cut_alike_whatever_the_size_of_the_pieces() -> None:
     whole = cutter.whole(text[:-3], final=False)
     assert text[:whole].endswith(b"line 49998\n")
     assert len(cutter.records("", text[:whole])) == 49_999
+
+
+async def test_a_file_that_is_copied_over_from_elsewhere_each_time_is_read_on(log: Path) -> None:
+    follower = Log(log)
+    add(log, "ERROR 1")
+    assert await follower.errors() == 1
+    for number in (2, 3):
+        copy = log.with_name(".app.log.tmp")
+        shutil.copy(log, copy)
+        add(copy, f"ERROR {number}")
+        copy.rename(log)
+        run = await follower.ask()
+        assert [value(run, name) for name in ("errors", "rotations", "gaps")] == [1, 0, 0]
+
+
+async def test_a_disk_with_another_number_after_a_reboot_changes_nothing(log: Path) -> None:
+    follower = Log(log)
+    add(log, "ERROR 1")
+    await follower.ask()
+    [spot] = follower.memory[KEPT]["log"]["files"]
+    spot["device"] += 1
+    spot["inode"] += 1000
+    add(log, "ERROR 2")
+    assert await follower.errors() == 1
+
+
+async def test_a_name_that_is_no_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.log")).touch()
+    await errs(Log(tmp_path / "*.log").check, Reason.INTERNAL, "not UTF-8", "rename it")
+
+
+async def test_numbers_that_only_look_like_times_are_no_delay(log: Path) -> None:
+    follower = Log(log)
+    await follower.ask()
+    add(log, "1234567890 is an order", "2019-01-01T00:00:00Z copied from an old log")
+    assert values(await follower.ask(), "delay_p95_seconds") == {}
