@@ -14,6 +14,7 @@ from typing import Any
 
 from checks._api import Answer
 from checks._expect import brief
+from checks._web_api import LONGEST_LABEL
 from checks.base import Failed, Reason, printable
 
 OTHERS = "(others)"
@@ -61,7 +62,7 @@ def digest(answer: Answer, by: tuple[str, ...], most: int, shown: int, without: 
     Label sets come by their frequency; beyond `most` the rest is counted in one.
     """
     active = [one for one in map(partial(_active, answer.name), _items(answer)) if not without or one.name != without]
-    counts = Counter(tuple(one.labels.get(name, "") for name in by) for one in active)
+    counts = Counter(tuple(one.labels.get(name, "")[:LONGEST_LABEL] for name in by) for one in active)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(count for _, count in ranked[most:])
     counted = ranked[:most] + ([((OTHERS,) * len(by), rest)] if rest else [])

@@ -29,7 +29,7 @@ async def request(step: Step, base: Url, sender: Sender, values: Values, run: Ru
     """
     body, content_type = await _body(step, values, run)
     try:
-        url = _address(step, base, values)
+        url = address(step, base, values)
         own = tuple((name, fill(value.get_secret_value(), values)) for name, value in step.headers.items())
         home = Hop(sender, base, "GET", b"").origin
         plain = Sender((), "", "", sender.trust, sender.server_name)
@@ -50,14 +50,15 @@ async def request(step: Step, base: Url, sender: Sender, values: Values, run: Ru
         raise Failed(Reason.BODY, f"cannot make the request out of what was captured: {why}") from None
 
 
-def _address(step: Step, base: Url, values: Values) -> Url:
+def address(step: Step, base: Url, values: Values) -> Url:
+    """Where a step asks, as a link on a page of `base` leads. ValueError with a sentence where that is nowhere."""
     if is_one(step.url):
-        address = fill(step.url, values).strip()
+        link = fill(step.url, values).strip()
     else:
-        address = fill(step.url, values, partial(quote, safe="", errors="replace"))
+        link = fill(step.url, values, partial(quote, safe="", errors="replace"))
     parts = urlsplit(base.reveal())
     root = parts._replace(netloc=parts.netloc.rpartition("@")[2])
-    joined = urljoin(root.geturl(), address) if address else root.geturl()
+    joined = urljoin(root.geturl(), link) if link else root.geturl()
     if "@" in urlsplit(joined).netloc:
         raise ValueError("an address with credentials in it")
     return web_address(Url(joined))
@@ -89,7 +90,7 @@ async def _multipart(boundary: str, fields: dict[str, str], step: Step, values: 
     for name, upload in step.files.items():
         content = upload.content()
         if content is None:
-            content = await in_pool(run, _read, upload)
+            content = await _file(upload, run)
         elif upload.text is not None:
             content = fill(upload.text, values).encode("utf-8", "replace")
         called = fill(upload.name, values) or Path(upload.file).name or "file"
@@ -101,6 +102,14 @@ async def _multipart(boundary: str, fields: dict[str, str], step: Step, values: 
 
 def _escaped(name: str) -> str:
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+async def _file(upload: Upload, run: Run) -> bytes:
+    try:
+        return await in_pool(run, _read, upload)
+    except Failed as hanging:
+        # Our own disk, not the target's.
+        raise Errored(Reason.INTERNAL, f"cannot read the file {upload.file} to send: {hanging.sentence}") from None
 
 
 def _read(upload: Upload) -> bytes:

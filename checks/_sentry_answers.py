@@ -13,6 +13,8 @@ from checks.base import Errored, Failed, Reason, printable
 from checks.units import show_duration
 
 SCOPES = "org:read, project:read and event:read"
+MOST = 1000
+"""Rows of an answer that are read: more than are asked for."""
 LIMITED = "X-Sentry-Rate-Limit-"
 
 
@@ -75,20 +77,20 @@ def remaining(answer: Answer) -> float | None:
 def counts(name: str, document: Any) -> dict[str, float]:
     """Events by project, of GET …/events/?field=project&field=count()."""
     rows = document.get("data") if isinstance(document, dict) else None
-    if not isinstance(rows, list):
+    if not isinstance(rows, list) or len(rows) > MOST:
         raise Failed(Reason.BODY, f"{name} did not answer with counts but with {brief(document)}")
     found: Counter[str] = Counter()
     for row in rows:
         count = row.get("count()") if isinstance(row, dict) else None
         if isinstance(count, bool) or not isinstance(count, int | float) or not count >= 0:
             raise Failed(Reason.BODY, f"{name} answered with a row without a count: {brief(row)}")
-        found[str(row.get("project", ""))] += count  # type: ignore[assignment]  # a count may be a float
+        found[str(row.get("project", ""))[:100]] += count  # type: ignore[assignment]  # a count may be a float
     return dict(found)
 
 
 def issues(name: str, document: Any) -> list[Issue]:
     """GET …/issues/."""
-    if not isinstance(document, list):
+    if not isinstance(document, list) or len(document) > MOST:
         raise Failed(Reason.BODY, f"{name} did not answer with issues but with {brief(document)}")
     return [_issue(name, one) for one in document]
 

@@ -17,6 +17,10 @@ TAKEN = frozenset({"alertname", "check", "instance", "job", "severity", "system"
 """Labels by which our own metrics and alerts are known."""
 
 
+LONGEST_LABEL = 200
+"""Characters of a foreign label's value that are kept."""
+
+
 def exported(label: str) -> str:
     """A foreign label under a name that does not take the place of one of ours: as Prometheus does when it scrapes."""
     return f"exported_{label}" if label in TAKEN else label

@@ -12,8 +12,10 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from checks import _network
+from checks._journey_requests import address
 from checks._journey_run import Course
 from checks._journey_steps import Step
+from checks._placeholders import is_one
 from checks._request import BasicAuth, Hop, Sender, basic, is_sensitive, web_address
 from checks.base import Check, Errored, Failed, Measurement, Recommended, Run, Url
 from checks.units import Duration, Size, show_duration
@@ -86,6 +88,8 @@ class Journey(Check):
                     f"the step {step.name!r} wants {{{{{missing}}}}}, which no step before it captures{hint}"
                 )
             known += step.capture
+            if not is_one(step.url):
+                address(step, self.url, dict.fromkeys(step.wants(), "x"))
         # Settings such as defaults would let a run that created an order create another one.
         if not self.repeatable and any(step.changes for step in self.steps):
             self.__dict__["retries"] = 0

@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from checks import _promql_answers as answers
-from checks._web_api import ApiCheck, exported
+from checks._pool import in_pool
+from checks._web_api import LONGEST_LABEL, ApiCheck, exported
 from checks.base import Errored, Failed, Measurement, Reason, Recommended, Run
 
 LARGEST, LARGEST_TARGETS = 2**19, 2**22
@@ -80,7 +81,7 @@ class Promql(ApiCheck):
         async with self.api(LARGEST_TARGETS if self.targets else LARGEST) as api:
             if self.targets:
                 answer = await api.ask("GET", "/api/v1/targets", {"state": "active"}, accept=())
-                self._judge_targets(answers.targets(answer, self.jobs), run)
+                self._judge_targets(await in_pool(run, answers.targets, answer, self.jobs), run)
             else:
                 # A query that nobody waits for any more would go on to cost Prometheus.
                 asked = {"query": self.query, "timeout": f"{self.timeout:g}", **self.params}
@@ -103,7 +104,7 @@ class Promql(ApiCheck):
 
     def _kept(self, series: tuple[answers.Series, ...]) -> list[dict[str, str]]:
         """The labels that each series is recorded with; Errored where they do not tell the series apart."""
-        kept = [{exported(name): one.labels.get(name, "") for name in self.by} for one in series]
+        kept = [{exported(name): one.labels.get(name, "")[:LONGEST_LABEL] for name in self.by} for one in series]
         twice, times = Counter(tuple(labels.items()) for labels in kept).most_common(1)[0]
         if times > 1:
             alike = [str(one) for one, labels in zip(series, kept, strict=True) if tuple(labels.items()) == twice]

@@ -16,6 +16,7 @@ from checks.units import Duration
 
 SHOWN = 8
 """Issues that become evidence, one a line."""
+LARGEST = 2**21
 PAGE = 100
 """Rows of an answer, Sentry's most."""
 
@@ -70,7 +71,7 @@ class Sentry(Check):
         """One request, one more for each of `issues` and `outcomes`."""
         headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"}
         name = f"Sentry at {self.url}"
-        async with Api(name, self.url.reveal(), self.timeout, headers=headers, tls=self.tls) as api:
+        async with Api(name, self.url.reveal(), self.timeout, headers=headers, tls=self.tls, largest=LARGEST) as api:
             fields = {"dataset": "errors", "field": ["project", "count()"], "per_page": str(PAGE)}
             document = await self._ask(api, "events", {**fields, "query": self.query, "statsPeriod": self.window}, run)
             self._record_events(answers.counts(name, document), run)

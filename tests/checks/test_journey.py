@@ -353,6 +353,8 @@ async def asked_nothing() -> None:
         ({"headers": {"A": "b\r\nC: d"}}, "holds what no header can"),
         ({"url": "https://me:pw@x/"}, "write credentials as basic_auth"),
         ({"url": "/", "methd": "GET"}, "Extra inputs"),
+        ({"url": "mailto:a"}, "is no http:// or https:// address"),
+        ({"url": "http://a b/{{unique}}"}, "is no host name"),
     ],
 )
 def test_mistakes_are_told_when_the_configuration_is_read(step: dict[str, Any], words: str) -> None:
