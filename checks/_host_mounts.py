@@ -16,9 +16,6 @@ from checks._pool import HANGING, in_pool
 from checks.base import Run
 
 MOST = 64
-PATIENCE = 2.0
-"""Seconds after which a file system that has not answered hangs. One that is well answers in microseconds."""
-
 NO_DISKS = frozenset({
     "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "cpuset", "debugfs", "devfs", "devpts",
     "devtmpfs", "efivarfs", "erofs", "fuse.gvfsd-fuse", "fuse.lxcfs", "fuse.portal", "fuse.snapfuse", "fusectl",
@@ -104,8 +101,8 @@ def space(root: str, mount: Mount) -> Space:
     )
 
 
-async def spaces(run: Run, root: str, mounts: Sequence[Mount]) -> dict[Mount, Space | OSError | None]:
-    """How full each is; what it said where it can't be asked, None where it does not answer.
+async def spaces(run: Run, root: str, mounts: Sequence[Mount], patience: float) -> dict[Mount, Space | OSError | None]:
+    """How full each is; what it said where it can't be asked, None where it does not answer within `patience`.
 
     Each in a thread of its own, so that one that hangs (a network file system whose server is gone) holds up no other
     and is not asked again while it does.
@@ -122,14 +119,13 @@ async def spaces(run: Run, root: str, mounts: Sequence[Mount]) -> dict[Mount, Sp
             found[mount] = None
             return
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 found[mount] = await in_pool(Run(memory), space, root, mount)
-        except TimeoutError:
-            # Where other threads hang it was never asked: then nothing is known of it yet.
-            if HANGING in memory:
-                found[mount] = None
         except OSError as why:
-            found[mount] = why
+            if not isinstance(why, TimeoutError) or why.errno is not None:
+                found[mount] = why
+            elif HANGING in memory:  # else other threads hang, and it was not asked: nothing is known of it
+                found[mount] = None
 
     async with asyncio.TaskGroup() as group:
         for mount in mounts:

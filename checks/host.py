@@ -17,11 +17,13 @@ from checks._host_measurements import MEASUREMENTS, RECOMMENDED
 from checks._host_mounts import MOST, Chosen, Unseen, chosen, spaces
 from checks._host_proc import Machine, NoProc, read
 from checks._host_processes import busiest, largest, processes, stuck
-from checks._pool import in_pool
+from checks._pool import HANGING, in_pool
 from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, printable
 from checks.units import Duration
 from checks.wire.certificates import visible
 
+PATIENCE = 2.0
+"""Seconds after which a file system that has not answered hangs. One that is well answers in microseconds."""
 COUNTED_EVERY = 60.0
 """Seconds between counting processes: it costs 20 µs for each."""
 VIRTUAL = ("lo", "veth*", "docker*", "br-*", "cni*", "cali*", "flannel*", "virbr*", "dummy*", "ifb*", "kube-ipvs*")
@@ -99,6 +101,10 @@ class Host(Check):
     def _proc(self) -> Path:
         return Path(self.proc or f"{self.root.rstrip('/')}/proc")
 
+    @property
+    def _patience(self) -> float:
+        return min(PATIENCE, self.timeout / 4)
+
     async def probe(self, run: Run) -> None:
         """Read /proc in a thread, ask each file system in one of its own, look on into the folders."""
         try:
@@ -160,7 +166,7 @@ class Host(Check):
         mounts = chosen(machine.mounts, self.mounts)
         kept = run.kept.get("space")
         kept = dict(kept) if isinstance(kept, dict) else {}
-        for mount, said in (await spaces(run, self.root, mounts)).items():
+        for mount, said in (await spaces(run, self.root, mounts, self._patience)).items():
             labels = {"device": mount.device, "fstype": mount.fstype, "mountpoint": mount.mountpoint}
             start = f"cannot use {visible(mount.mountpoint)} ({mount.fstype} from {visible(mount.device)})"
             if isinstance(said, PermissionError | Unseen):
@@ -181,36 +187,48 @@ class Host(Check):
         run.kept["space"] = dict(list(kept.items())[-MOST:])
 
     async def _look_into_folders(self, run: Run, troubles: Troubles) -> None:
-        walks: dict[str, Walk] = run.memory.setdefault("walks", {})
         kept = run.kept.get("folders")
         before = kept if isinstance(kept, dict) else {}
         after = {}
         for folder in self.folders:
-            memory: dict[Any, Any] = run.memory.setdefault(("folder", folder), {})
             held = before.get(folder)
-            walk = walks.get(folder)
+            start = f"cannot look into the folder {folder}"
+            after[folder] = held  # what is gone for a while is needed again
             try:
-                if walk is None and self._is_due(held, run.at):
-                    walk = walks[folder] = Walk(str(Path(self.root, folder.lstrip("/"))))
-                if walk is not None:
-                    await in_pool(Run(memory), walk.go_on)
+                ended = await self._walk_on(run, folder, held)
             except PermissionError as why:
-                troubles.ours(Reason.AUTH, f"cannot look into the folder {folder}: {(why.strerror or '').lower()}")
+                troubles.ours(Reason.AUTH, f"{start}: {(why.strerror or str(why)).lower()}")
             except OSError as why:
-                troubles.theirs(
-                    Reason.ASSERTION, f"cannot look into the folder {folder}: {(why.strerror or '').lower()}"
-                )
+                troubles.theirs(Reason.ASSERTION, f"{start}: {(why.strerror or str(why)).lower()}")
             except Failed as why:
-                troubles.theirs(why.reason, f"cannot look into the folder {folder}: {why.sentence}")
+                troubles.theirs(why.reason, f"{start}: {why.sentence}")
             else:
-                ended = walk if walk is not None and walk.done else None
                 if ended is not None and ended.unread:
                     run.evidence(f"folder {folder}", f"{ended.unread} entries could not be read and do not count")
                 after[folder] = records.record_folder(run, ended, held, folder)
-                if ended is None:
-                    continue
-            walks.pop(folder, None)
         run.kept["folders"] = after
+
+    async def _walk_on(self, run: Run, folder: str, held: Any) -> Walk | None:
+        """Go on with the walk through a folder if one is due; gives the walk that has ended. Raises OSError, Failed."""
+        memory: dict[Any, Any] = run.memory.setdefault(("folder", folder), {})
+        walk: Walk | None = memory.pop("walk", None)
+        if walk is None:
+            if not self._is_due(held, run.at):
+                return None
+            walk = Walk(str(Path(self.root, folder.lstrip("/"))))
+        try:
+            async with asyncio.timeout(self._patience):
+                await in_pool(Run(memory), walk.go_on)
+        except TimeoutError as why:
+            if why.errno is not None:  # the file system's own
+                raise
+            if HANGING in memory:
+                raise Failed(Reason.READ_TIMEOUT, "it does not answer") from None
+            # Where other threads hang it was not begun.
+        if walk.done:
+            return walk
+        memory["walk"] = walk
+        return None
 
     def _is_due(self, held: Any, at: float) -> bool:
         last: Any = held.get("last") if isinstance(held, dict) else None
