@@ -87,10 +87,10 @@ def is_same(text: str | None, kind: int, wanted: Any) -> bool:
         return kind == BOOL and text == ("t" if wanted else "f")
     if isinstance(wanted, int | float):
         try:
-            return kind != BOOL and bool(number(text, kind) == Decimal(repr(wanted)))
+            return kind != BOOL and number(text, kind) == Decimal(repr(wanted))
         except NotANumber:
             return False
-    return text == wanted
+    return text == str(wanted)
 
 
 def shown(text: str | None, kind: int) -> str:
