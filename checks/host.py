@@ -173,6 +173,8 @@ class Host(Check):
                 if self.mounts.wants(mount.mountpoint):
                     troubles.ours(Reason.AUTH, f"{start}: {said.strerror or said}")
                 continue
+            if isinstance(said, FileNotFoundError) and not self.mounts.wants(mount.mountpoint):
+                continue  # what is mounted over its parent hides it
             run.record("disk_hangs", float(said is None), **labels)
             if said is None:
                 troubles.theirs(Reason.READ_TIMEOUT, f"{start}: the file system does not answer")

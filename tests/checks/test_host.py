@@ -394,6 +394,13 @@ async def test_a_disk_that_fills_is_full_when_it_will_be(tmp_path: Path) -> None
         assert value(run, "disk_full_in_seconds") == 10 * 365 * DAY, "it does not grow"
 
 
+async def test_a_mount_that_another_hides_is_left_out_unless_it_was_named(tree: Tree) -> None:
+    tree.write("self/mountinfo", FILES["mountinfo"] + f"23 1 8:2 / {tree.proc}/hidden rw - ext4 /dev/sdb1 rw\n")
+    await asked(Host(name="machine", proc=str(tree.proc)), tree.memory)
+    named = Host(name="machine", proc=str(tree.proc), mounts={"include": [f"{tree.proc}/hidden"]})
+    await fails(named, Reason.PROTOCOL, f"cannot use {tree.proc}/hidden (ext4 from /dev/sdb1): no such file")
+
+
 # --- trends and folders ---
 
 
