@@ -97,7 +97,7 @@ class Session:
     async def login(self, settings: dict[str, str], password: str, run: Run) -> None:
         """Log in. Raises Refused, Errored where no password or an unknown way is the trouble, and WireError."""
         words = "".join(f"{key}\0{value}\0" for key, value in settings.items()).encode()
-        await self._send(struct.pack("!ii", len(words) + 9, PROTOCOL) + words + b"\0")
+        await self._stream.send(struct.pack("!ii", len(words) + 9, PROTOCOL) + words + b"\0")
         scram = Scram()
         while True:
             kind, body = await self._next()
@@ -108,7 +108,7 @@ class Session:
             if kind == b"R" and len(body) >= 4:
                 answer = await self._authenticated(body, settings["user"], password, scram, run)
                 if answer is not None:
-                    await self._send(_message(b"p", answer))
+                    await self._stream.send(_message(b"p", answer))
             elif kind not in b"Kv":
                 raise self._nonsense(f"it answers a login with {kind!r}")
 
@@ -145,7 +145,7 @@ class Session:
 
     async def ask(self, *questions: Question) -> list[Answer]:
         """The answers to all questions, which go out in one write. Raises the first Refused, once all are answered."""
-        await self._send(b"".join(question.encoded() for question in questions))
+        await self._stream.send(b"".join(question.encoded() for question in questions))
         answers: list[Answer] = []
         refused: Refused | None = None
         for question in questions:
@@ -186,9 +186,6 @@ class Session:
         if refused is not None:
             raise refused
         return answer
-
-    async def _send(self, data: bytes) -> None:
-        await self._stream.send(data)
 
     async def _next(self) -> tuple[bytes, bytes]:
         """The next message that matters: its kind and its content."""

@@ -12,6 +12,10 @@ from checks._postgres_tables import table_line
 from checks._sql_text import masked
 from checks.base import Run
 from checks.units import show_duration
+from checks.wire.certificates import visible
+
+LINE = 600
+"""Characters of a line of evidence: names may hold anything, even line breaks."""
 
 ACTIVITY = f"""
 SELECT row_to_json(x)::text FROM (
@@ -103,7 +107,7 @@ async def _top_statements(asking: Asking, run: Run) -> None:
 
 def _evidence(title: str, rows: list[dict[str, Any]] | None, line: Any, run: Run) -> None:
     if rows:
-        run.evidence(title, "\n".join(line(row) for row in rows))
+        run.evidence(title, "\n".join(visible(line(row), LINE) for row in rows))
 
 
 def _idling(row: dict[str, Any]) -> str:

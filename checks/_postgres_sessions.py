@@ -7,6 +7,7 @@ from typing import Any
 from checks._sql_text import masked
 from checks.base import Measurement, Run
 from checks.units import show_duration, show_size
+from checks.wire.certificates import visible
 
 STATES = ("active", "idle", "idle in transaction", "idle in transaction (aborted)")
 LOCK_MODES = (
@@ -220,7 +221,7 @@ def _blocked(row: dict[str, Any]) -> str:
 def who(row: dict[str, Any]) -> str:
     """A session by its process id, role and application."""
     application = f", {row['application']}" if row["application"] else ""
-    return f"pid {row['pid']} ({row['usename'] or row['backend_type']}{application}, {row['state']})"
+    return visible(f"pid {row['pid']} ({row['usename'] or row['backend_type']}{application}, {row['state']})", 200)
 
 
 def age(seconds: float | None) -> str:

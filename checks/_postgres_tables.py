@@ -11,6 +11,7 @@ from checks._postgres_sections import Section, one
 from checks._postgres_session import Asking
 from checks.base import Measurement, Run
 from checks.units import Duration, Size, show_duration, show_size
+from checks.wire.certificates import visible
 
 LOOKED_AT = 1000
 """Tables, the largest by the server's own estimate, whose files are looked at; and sequences."""
@@ -173,7 +174,7 @@ class Tables(Section):
             found.record("sequence_used_ratio", sequences[0]["used"])
         near = [each for each in sequences if each["used"] >= NEAR_ITS_END]
         if near:
-            lines = (f"{each['schemaname']}.{each['relname']}: {each['used'] * 100:.3g} % used" for each in near)
+            lines = (visible(f"{each['schemaname']}.{each['relname']}: {each['used']:.1%} used", 250) for each in near)
             found.evidence("sequences near their end", "\n".join(lines))
 
 
@@ -217,7 +218,9 @@ def _record_table(table: dict[str, Any], database: str, found: Run) -> None:
 def _show(title: str, indexes: list[dict[str, Any]] | None, found: Run) -> None:
     if indexes:
         lines = (
-            f"{each['schemaname']}.{each['indexrelname']} on {each['relname']}: {show_size(each['bytes'])}"
+            visible(
+                f"{each['schemaname']}.{each['indexrelname']} on {each['relname']}: {show_size(each['bytes'])}", 250
+            )
             for each in indexes
         )
         found.evidence(title, "\n".join(lines))

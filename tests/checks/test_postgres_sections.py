@@ -183,7 +183,7 @@ async def test_tables_indexes_and_sequences_are_measured(new_postgres: NewPostgr
         assert value(run, "invalid_indexes") == 1
         assert evidence(run, "invalid indexes").startswith("public.broken on small")
         assert value(run, "sequence_used_ratio") == pytest.approx(1.9e9 / (2**31 - 1))
-        assert evidence(run, "sequences near their end") == "Odd.Order_id_seq: 88.5 % used"
+        assert evidence(run, "sequences near their end") == "Odd.Order_id_seq: 88.5% used"
         assert values(run, "table_growth_bytes_per_second") == {}
         memory = after_a_restart(memory)
         await superuser.execute(
