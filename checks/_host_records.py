@@ -174,8 +174,9 @@ def record_space(run: Run, space: Space, kept: Any, trend: tuple[float, float], 
 
 def record_folder(run: Run, walk: Walk | None, kept: Any, folder: str) -> dict[str, Any]:
     """What a folder takes: by the walk that has just ended, else by the one before. Gives what to keep."""
-    known = kept if isinstance(kept, dict) else {}
-    samples, last = known.get("samples"), known.get("last")
+    known: dict[str, Any] = kept if isinstance(kept, dict) else {}
+    samples: Any = known.get("samples")
+    last: Any = known.get("last")
     if walk is not None:
         samples, last = _trend.sampled(samples, run.at, walk.size, FOLDER_TREND), [run.at, walk.size, walk.files]
     if is_counted(last):

@@ -171,7 +171,7 @@ async def with_credential(run: Run, access: Access, seconds: float) -> Access:
             start = f"cannot log in to the cluster: {argv[0]} ended with exit code"
             raise Errored(Reason.AUTH, f"{start} {ended.code}: {said}")
         held = run.memory["credential"] = access, *_made(argv[0], ended.output, access)
-    return held[1]  # type: ignore[no-any-return]
+    return held[1]
 
 
 def _made(name: str, output: bytes, access: Access) -> tuple[Access, float]:
@@ -197,4 +197,4 @@ async def tls_context(run: Run, access: Access) -> ssl.SSLContext | None:
     held = run.memory.get("context")
     if held is None or held[0] != key:
         held = run.memory["context"] = key, await in_pool(run, access.context)
-    return held[1]  # type: ignore[no-any-return]
+    return held[1]

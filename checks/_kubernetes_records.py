@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from checks import _recent
 from checks._kubernetes_pods import CronJob, Job, Node, Pod, last_ended, troubles
@@ -56,7 +57,7 @@ def record_rollouts(run: Run, rollouts: Sequence[Rollout], patience: Patience, w
         unfinished = 0.0
         if not one.complete:
             key = f"{one.namespace}/{one.name}/{one.generation}"
-            since = before.get(key)
+            since: Any = before.get(key)
             since = since if type(since) in (int, float) and since <= patience.now else patience.now
             after[key] = since
             unfinished = patience.now - since
