@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 SESSION, TOKEN = "s3ss10n+abc==", "eyJhbGciOi.J-token/with.slashes"
 
@@ -29,7 +30,7 @@ async def shop() -> AsyncIterator[Shop]:
     here = Shop()
 
     @web.middleware
-    async def seeing(request: web.Request, handler: web.typedefs.Handler) -> web.StreamResponse:
+    async def seeing(request: web.Request, handler: Handler) -> web.StreamResponse:
         here.seen.append(f"{request.method} {request.path}")
         if here.seen[-1] in here.broken:
             return web.json_response({"error": "broken", "access_token": TOKEN, "session": SESSION}, status=500)

@@ -220,6 +220,18 @@ async def test_faults_and_credentials() -> None:
         await fails(check(f"http://{proxy.address}"), Reason.CONNECT_REFUSED)
 
 
+async def test_one_that_goes_away_between_two_questions() -> None:
+    async def handle(reader: Any, writer: Any) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"/api/v2/status" in head:
+            writer.write(web.reply(json.dumps(STATUS).encode()))
+
+    async with web.serving(handle) as server:
+        result = await fails(check(server.url()), Reason.PROTOCOL, "it closed the connection without an answer")
+        assert value(result, "cluster_ready") == 1
+        assert not values(result, "alerts_active")
+
+
 def test_mistakes_are_told_when_the_configuration_is_read() -> None:
     with pytest.raises(ValidationError, match="names a label twice"):
         check("http://am:9093", by=["job", "exported_job"])

@@ -42,7 +42,7 @@ async def ask(base: str, path: str = "/p", seconds: float = 2.0, accept: Any = (
         assert before is None or not await left_since(before)
 
 
-async def refused(kind: type[Failed | Errored], reason: Reason, words: str, base: str, **fields: Any) -> None:
+async def refused(kind: type[Failed] | type[Errored], reason: Reason, words: str, base: str, **fields: Any) -> None:
     with pytest.raises(kind) as caught:
         await ask(base, **fields)
     assert caught.value.reason is reason, caught.value.sentence

@@ -57,7 +57,7 @@ def journey(url: str, *steps: dict[str, Any], **fields: Any) -> Journey:
     return Journey(name="buy", url=url, steps=steps, **fields)
 
 
-def one(base: str, timeout: str = "3s", **fields: Any) -> Journey:
+def one(base: str, timeout: str = "3s", /, **fields: Any) -> Journey:
     """A journey of a single step."""
     return journey(base, {"name": "look", **fields}, timeout=timeout)
 
@@ -170,6 +170,22 @@ async def test_faults_of_the_network_at_each_phase() -> None:
         await fails(away, Reason.PROTOCOL, "closed the connection")
         await proxy.refuse()
         await fails(away, Reason.CONNECT_REFUSED)
+
+
+async def test_a_shop_that_goes_away_between_two_steps_is_down_at_the_second() -> None:
+    proxies: list[FaultProxy] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await proxies[0].refuse()
+        writer.write(web.reply(b"fine"))
+
+    async with web.serving(handle) as server, FaultProxy("127.0.0.1", server.port) as proxy:
+        proxies.append(proxy)
+        way = journey(f"http://{proxy.address}", {"name": "a"}, {"name": "b"}, {"name": "c", "always": True})
+        result = await fails(way, Reason.CONNECT_REFUSED, "step 2 of 3, 'b': cannot connect to")
+        assert values(result, "step_ok") == {(("step", "a"),): 1.0, (("step", "b"),): 0.0, (("step", "c"),): 0.0}
+        assert "3. c: GET /: given up after" in evidence(result, "Steps")
 
 
 async def test_tls_is_verified_at_every_step(tmp_path: Path) -> None:

@@ -161,9 +161,10 @@ def test_no_json_makes_reading_raise_anything_but_an_outcome(inner: Any, sort: s
     whole = {"status": "success", "data": {"resultType": sort, "result": inner, "activeTargets": inner}}
     for document in (inner, whole):
         body = json.dumps(document).encode()
-        for read, limit in ((answers.reply, 9), (answers.history, 5), (answers.targets, ())):
+        reads: list[tuple[Any, Any]] = [(answers.reply, 9), (answers.history, 5), (answers.targets, ())]
+        for read, limit in reads:
             try:
-                read(Answer(200, CIMultiDictProxy(CIMultiDict()), body, "Prometheus"), limit)  # type: ignore[operator]
+                read(Answer(200, CIMultiDictProxy(CIMultiDict()), body, "Prometheus"), limit)
             except (Failed, Errored):
                 continue
 

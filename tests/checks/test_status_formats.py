@@ -210,6 +210,7 @@ def test_railway(document: Any, components: Any, level: int) -> None:
 
 
 def test_what_is_not_railway_is_unreadable() -> None:
+    document: Any
     deep: Any = part("leaf")
     for _ in range(12):
         deep = {"name": "x", "components": [deep]}
@@ -253,6 +254,7 @@ def test_aws(document: Any, components: Any, regions: Any, level: int) -> None:
 
 
 def test_aws_in_utf_16_and_with_what_is_none() -> None:
+    document: Any
     for encoding in ("utf-16", "utf-8"):
         page = FORMATS["aws"].read(parsed(json.dumps([EVENT]).encode(encoding)))
         [incident] = finding(page, (), ("me-central-1",)).incidents

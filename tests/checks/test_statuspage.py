@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from checks.base import Outcome, Reason, Run
+from checks.base import Outcome, Reason, Run, Url
 from checks.statuspage import Statuspage
 from tests.checks import web
 from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values
@@ -79,7 +79,7 @@ async def test_an_unchanged_page_is_not_sent_again_and_none_is_asked_twice_a_min
         assert len(asked_for) == 2
         await asked(vendor, memory, 900.0)
         assert len(asked_for) == 3, "a clock that was set back must not keep an old answer"
-        await asked(vendor.model_copy(update={"url": type(vendor.url)(server.url("/other"))}), memory, 901.0)
+        await asked(vendor.model_copy(update={"url": Url(server.url("/other"))}), memory, 901.0)
         assert b"If-None-Match" not in asked_for[-1]
 
 
