@@ -112,3 +112,16 @@ def size_ratio(backups: Sequence[Backup]) -> float | None:
     before = [backup.size for backup in backups[-1 - COMPARED : -1]]
     usual = median(before) if before else 0
     return backups[-1].size / usual if usual else None
+
+
+def disks_of(patterns: Sequence[str]) -> list[tuple[str, int, int]]:
+    """The folders of the patterns, as far as they are there: bytes free and in all on the disk of each."""
+    found: dict[str, tuple[str, int, int]] = {}
+    for pattern in patterns:
+        folder = os.path.dirname(pattern)  # noqa: PTH120 - a pattern is no path
+        while glob.has_magic(folder):
+            folder = os.path.dirname(folder)  # noqa: PTH120
+        with suppress(OSError):
+            disk = os.statvfs(folder)
+            found[folder] = folder, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    return list(found.values())

@@ -31,6 +31,10 @@ DROP = 0.1
 """Share of the probe's time that is left for dropping the database."""
 TABLES = "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
 FORCE_SINCE = 13
+SERVER_S_FAULT = (
+    "connection to server", "server closed the connection", "terminating connection", "No space left on device",
+    "the database system is", "no connection to the server",
+)  # fmt: skip
 
 
 def _address(url: Url) -> Url:
@@ -98,9 +102,7 @@ async def _try(settings: Restore, newest: Backup, run: Run, key: str, seconds: f
             left = seconds * (1 - 2 * DROP) - (loop.time() - began)
             problem = await _fill(settings, newest, run, name, left, folder)
             if not problem:
-                value = await _ask(asyncpg, settings, name, seconds)
-                if value < settings.at_least:
-                    problem = f"restored, the query answers {value:.10g}, at least {settings.at_least:.10g} is expected"
+                value, problem = await _asked(asyncpg, settings, name, seconds)
     except asyncpg.InsufficientPrivilegeError as why:
         said = f"{_said(why)}; as its administrator run: ALTER ROLE <our user> CREATEDB"
         raise Errored(Reason.AUTH, f"cannot try a restore at {settings.dsn}: {said}") from None
@@ -149,14 +151,21 @@ async def _drop(connection: Any, name: str) -> None:
     await connection.execute(f'DROP DATABASE IF EXISTS "{name}"{force}')
 
 
-async def _ask(asyncpg: Any, settings: Restore, name: str, seconds: float) -> float:
+async def _asked(asyncpg: Any, settings: Restore, name: str, seconds: float) -> tuple[float | None, str]:
+    """What the query answers, and what is wrong with that."""
     async with _connected(asyncpg, settings, name) as connection, connection.transaction(readonly=True):
-        answer = await connection.fetchval(settings.query, timeout=seconds * DROP)
+        try:
+            answer = await connection.fetchval(settings.query, timeout=seconds * DROP)
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError) as why:
+            return None, f"restored, but it lacks what the query asks for: {_said(why)}"
     try:
-        return float(answer)
+        value = float(answer)
     except (TypeError, ValueError):
         said = visible(str(answer), 100)
         raise Errored(Reason.INTERNAL, f"cannot judge the restore: the query answers {said!r}, no number") from None
+    if value < settings.at_least:
+        return value, f"restored, the query answers {value:.10g}, at least {settings.at_least:.10g} is expected"
+    return value, ""
 
 
 async def _fill(settings: Restore, newest: Backup, run: Run, name: str, seconds: float, folder: str | None) -> str:
@@ -167,15 +176,24 @@ async def _fill(settings: Restore, newest: Backup, run: Run, name: str, seconds:
         if archive or tar:
             words = ["--no-owner", "--no-acl", f"--dbname={name}", newest.path]
             ended = await run_program(Run(run.memory, run.at), ["pg_restore", *words], env, "/", seconds)
+            _spare(settings, ended)
             return _complaints(ended) or "pg_restore failed" if ended.code else ""
         ended = await _by_psql(newest, run, env, seconds)
     except OSError as why:
         raise unreadable(newest.path, why) from None
     except Unreadable as why:
         return str(why)
+    _spare(settings, ended)
     if _complaints(ended):
         run.evidence("What psql said", _complaints(ended))
     return _complaints(ended) or f"psql ended with {ended.code}" if ended.code else ""
+
+
+def _spare(settings: Restore, ended: Ended) -> None:
+    """Raise Errored where it was the scratch server's fault, not the backup's."""
+    said = _complaints(ended)
+    if ended.code and any(word in said for word in SERVER_S_FAULT):
+        raise Errored(Reason.INTERNAL, f"cannot try a restore at {settings.dsn}: {said}")
 
 
 def _complaints(ended: Ended) -> str:

@@ -127,7 +127,9 @@ def _judge(settings: Journal, ended: Ended) -> None:
     said = ended.errors.decode("utf-8", "replace").strip()
     if any(word in said for word in DENIED):
         raise Errored(Reason.AUTH, f"cannot read the {settings}: {visible(said, 200)}; {GROUP}")
-    if ended.code > 0:
+    if ended.code < 0:
+        raise Errored(Reason.INTERNAL, f"cannot read the {settings}: journalctl was ended by signal {-ended.code}")
+    if ended.code:
         raise Failed(Reason.PROTOCOL, f"cannot read the {settings}: {visible(said, 300) or 'journalctl failed'}")
 
 

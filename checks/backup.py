@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field
 
 from checks._backup_files import Backup as File
-from checks._backup_files import backups_of, date_expression, size_ratio
+from checks._backup_files import backups_of, date_expression, disks_of, size_ratio
 from checks._backup_restore import Restore, restore
 from checks._backup_scheme import Keep
 from checks._backup_test import Verdict, progress, tested
@@ -108,6 +108,12 @@ class Backup(Check):
             raise failure
         if self.restore is not None:
             await restore(self.restore, newest, run, self.key, self.timeout, self.postgres_bin)
+
+    async def diagnose(self, run: Run) -> None:
+        """How full the disk is: what most often keeps a backup from being written."""
+        for folder, free, size in await in_pool(run, disks_of, self.path):
+            share = f"{free / size * 100:.3g} % of {show_size(size)}" if size else "an unknown share"
+            run.evidence(f"Disk of {folder}", f"{show_size(free)} free, {share}")
 
     def _finished(self, run: Run, there: list[File]) -> list[File]:
         """Those that are no longer written, and that are not made in a future that would hide their age."""

@@ -531,6 +531,40 @@ async def test_a_scratch_server_that_is_away_or_refuses_is_ours(
     await errs(into(server.dsn), Reason.INTERNAL, "cannot try a restore")
 
 
+async def test_a_query_for_what_the_backup_lacks_is_the_backups_fault(
+    new_postgres: NewPostgres, tmp_path: Path, bin_folder: str
+) -> None:
+    server = await new_postgres()
+    put(tmp_path / "a.sql", BEGIN + b"-- PostgreSQL database dump complete\n", 3600, datetime.now(UTC).timestamp())
+
+    def asking(query: str) -> Backup:
+        return check(tmp_path, "*.sql", restore={"dsn": server.dsn, "query": query}, postgres_bin=bin_folder)
+
+    await fails(asking("SELECT count(*) FROM orders"), Reason.ASSERTION, 'relation "orders" does not exist')
+    await errs(asking("SELECT 'many'"), Reason.INTERNAL, "answers 'many', no number")
+    await errs(asking("SELECT FROM WHERE"), Reason.INTERNAL, "syntax error")
+    await errs(asking("CREATE TABLE x()"), Reason.INTERNAL, "read-only transaction")
+    assert await databases(server) == []
+
+
+async def test_a_scratch_server_that_goes_away_in_the_middle_is_not_the_backups_fault(
+    new_postgres: NewPostgres, tmp_path: Path, bin_folder: str
+) -> None:
+    server = await new_postgres()
+    gone = b"SELECT pg_terminate_backend(pg_backend_pid());\nSELECT 1;\n"
+    content = BEGIN + gone + b"-- PostgreSQL database dump complete\n"
+    put(tmp_path / "a.sql", content, 3600, datetime.now(UTC).timestamp())
+    into = check(tmp_path, "*.sql", restore={"dsn": server.dsn}, postgres_bin=bin_folder)
+    await errs(into, Reason.INTERNAL, "cannot try a restore", "terminating connection")
+    assert await databases(server) == []
+
+
+async def test_a_diagnosis_shows_the_disk(tmp_path: Path) -> None:
+    run = Run({})
+    await check(tmp_path, "*/*.gz").diagnose(run)
+    assert "free" in evidence(run, f"Disk of {tmp_path}")
+
+
 async def test_a_restore_that_takes_too_long_is_ended_and_its_database_dropped(
     new_postgres: NewPostgres, tmp_path: Path, bin_folder: str
 ) -> None:

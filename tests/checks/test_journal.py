@@ -198,6 +198,11 @@ async def test_a_journalctl_that_answers_strangely_fails(pretend: Any, script: s
     await fails(CHECK, reason, words)
 
 
+async def test_a_journalctl_that_somebody_kills_is_no_empty_journal(pretend: Any) -> None:
+    pretend("kill -9 $$")
+    await errs(CHECK, Reason.INTERNAL, "ended by signal 9")
+
+
 async def test_a_journalctl_that_hangs_is_killed_and_nothing_is_lost(pretend: Any) -> None:
     pretend("trap '' TERM; while :; do sleep 1; done")
     await errs(CHECK, Reason.READ_TIMEOUT, "journalctl", "did not end")

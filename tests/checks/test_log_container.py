@@ -234,6 +234,24 @@ async def test_an_engine_that_hangs(tmp_path: Path) -> None:
         await fails(check, Reason.READ_TIMEOUT, "no answer within")
 
 
+@pytest.mark.parametrize(
+    "sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nhalf", b"\xff\xff nonsense\r\n\r\n"]
+)
+async def test_an_engine_that_restarts_between_two_requests(tmp_path: Path, sent: bytes) -> None:
+    first = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"Config":{"Tty":true}}'
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        if b"/json" in request:
+            writer.write(first)
+            await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        writer.close()
+
+    async with await asyncio.start_unix_server(answer, tmp_path / "engine.sock"):
+        await fails(follow(f"unix://{tmp_path}/engine.sock"), Reason.PROTOCOL, "cannot ask the container engine")
+
+
 def test_long_lines_that_the_engine_cut_are_joined() -> None:
     at = stamp(START)
     body = b"".join(
