@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
 import platform
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import blake2b
@@ -15,8 +13,9 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from checks._backup_content import CHUNK, Unreadable, decoder_of
+from checks._backup_content import Unreadable
 from checks._backup_files import Backup
+from checks._backup_psql import by_psql, complaints_of
 from checks._backup_test import programs
 from checks._paths import unreadable
 from checks._pool import in_pool
@@ -177,27 +176,23 @@ async def _fill(settings: Restore, newest: Backup, run: Run, name: str, seconds:
             words = ["--no-owner", "--no-acl", f"--dbname={name}", newest.path]
             ended = await run_program(Run(run.memory, run.at), ["pg_restore", *words], env, "/", seconds)
             _spare(settings, ended)
-            return _complaints(ended) or "pg_restore failed" if ended.code else ""
-        ended = await _by_psql(newest, run, env, seconds)
+            return complaints_of(ended) or "pg_restore failed" if ended.code else ""
+        ended = await by_psql(newest, run, env, seconds)
     except OSError as why:
         raise unreadable(newest.path, why) from None
     except Unreadable as why:
         return str(why)
     _spare(settings, ended)
-    if _complaints(ended):
-        run.evidence("What psql said", _complaints(ended))
-    return _complaints(ended) or f"psql ended with {ended.code}" if ended.code else ""
+    if complaints_of(ended):
+        run.evidence("What psql said", complaints_of(ended))
+    return complaints_of(ended) or f"psql ended with {ended.code}" if ended.code else ""
 
 
 def _spare(settings: Restore, ended: Ended) -> None:
     """Raise Errored where it was the scratch server's fault, not the backup's."""
-    said = _complaints(ended)
+    said = complaints_of(ended)
     if ended.code and any(word in said for word in SERVER_S_FAULT):
         raise Errored(Reason.INTERNAL, f"cannot try a restore at {settings.dsn}: {said}")
-
-
-def _complaints(ended: Ended) -> str:
-    return visible(ended.errors.decode("utf-8", "replace").strip(), 600)
 
 
 def _sort(newest: Backup) -> tuple[bool, bool]:
@@ -218,85 +213,3 @@ def _login(dsn: Url) -> dict[str, str]:
         "PGPASSWORD": unquote(parts.password or ""), "PGSSLMODE": query.get("sslmode", ""), "PGCONNECT_TIMEOUT": "10",
     }  # fmt: skip
     return {name: value for name, value in given.items() if value}
-
-
-async def _by_psql(newest: Backup, run: Run, env: dict[str, str], seconds: float) -> Ended:
-    """Give a dump in SQL to psql, decompressed.
-
-    psql would carry out `\\!` and other commands of its own that a dump can hold; \\restrict forbids them all.
-    """
-    apart = Run({}, run.at)
-    words = ["psql", "--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1"]
-    knows = await run_program(apart, [*words, "--command=\\restrict runwatch"], env, "/", seconds / 4)
-    if knows.code:
-        raise Errored(
-            Reason.INTERNAL,
-            "cannot try a restore: our psql can't be kept from carrying out commands that a dump holds; install one of "
-            f"2025-08 or newer (17.6, 16.10, 15.14, 14.19, 13.22): {_complaints(knows)}",
-        )
-    token = os.urandom(16).hex()
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    pour = _Pour(newest.path, writer, b"\\set ON_ERROR_STOP 0\n\\restrict %s\n" % token.encode())
-    pouring = asyncio.ensure_future(in_pool(Run({}), pour.run))
-    try:
-        ended = await run_program(Run(run.memory, run.at), words, env, "/", seconds * 0.7, stdin=reader)
-    finally:
-        # With its other end closed, a writer that nobody reads from any more ends.
-        os.close(reader)
-        if pour.cancel():
-            pouring.cancel()
-        await asyncio.wait([pouring])
-    problem = "" if pouring.cancelled() else pouring.result()
-    if problem:
-        raise Unreadable(problem)
-    return ended
-
-
-class _Pour:
-    """Decompresses a file into a pipe, in a thread that owns the pipe's end."""
-
-    def __init__(self, path: str, descriptor: int, first: bytes) -> None:
-        self._path = path
-        self._descriptor = descriptor
-        self._first = first
-        self._lock = threading.Lock()
-        self._taken = False
-
-    def _take(self) -> bool:
-        with self._lock:
-            taken, self._taken = self._taken, True
-        return not taken
-
-    def cancel(self) -> bool:
-        """Close the pipe's end, if the thread has not begun; whether it had not."""
-        if not self._take():
-            return False
-        os.close(self._descriptor)
-        return True
-
-    def run(self) -> str:
-        """What is wrong with the file, or ""."""
-        if not self._take():
-            return ""
-        with os.fdopen(self._descriptor, "wb", buffering=0) as pipe, open(self._path, "rb") as stream:
-            try:
-                pipe.write(self._first)
-                data = stream.read(CHUNK)
-                decoder, _ = decoder_of(data)
-                while data:
-                    for piece in decoder.feed(data):
-                        _write(pipe, piece)
-                    data = stream.read(CHUNK)
-                decoder.end()
-            except BrokenPipeError:
-                # psql has ended, and says itself why.
-                return ""
-            except Unreadable as why:
-                return str(why)
-        return ""
-
-
-def _write(pipe: Any, piece: bytes) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[pipe.write(view) :]

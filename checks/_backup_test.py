@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from checks._backup_content import Reading, Unreadable
+from checks._backup_content import Unreadable
 from checks._backup_files import Backup
+from checks._backup_reading import Reading
 from checks._paths import unreadable
 from checks._pool import in_pool
 from checks._program import Ended, run_program

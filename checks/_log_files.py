@@ -125,7 +125,7 @@ def _ends_with_line(descriptor: int, size: int) -> bool:
     return os.pread(descriptor, 1, size - 1) == b"\n"
 
 
-def newest(patterns: Sequence[str], most: int) -> list[str]:
+def newest_of(patterns: Sequence[str], most: int) -> list[str]:
     """The files that changed last."""
     files = sorted(files_of(patterns, Followed()), key=lambda file: -file.modified)
     return [file.path for file in files[:most]]

@@ -31,7 +31,7 @@ CARDS: tuple[tuple[int, int, frozenset[int]], ...] = tuple(
 )  # fmt: skip
 """First and last prefix of an issuer, and how many digits its numbers have (ISO/IEC 7812, issuers' own tables)."""
 
-_MASKED = re.compile(r"[*x•#.\-_ ]+|[*x•#.\- ]{4,}[0-9]{4}")
+_MASKED = re.compile(r"[*•#.\-_ ]+|x{3,}|[*x•#.\- ]{4,}[0-9]{4}")
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])|[^\W_]+")
 
 

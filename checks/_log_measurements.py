@@ -98,12 +98,10 @@ def _set(labels: Sequence[str]) -> str:
     return orjson.dumps(labels).decode()
 
 
-def record_files(run: Run, followed: Followed, kept: Totals) -> None:
+def record_files(run: Run, followed: Followed) -> None:
     """Record what is peculiar to files."""
     run.record("files", followed.files)
     run.record("lag_bytes", followed.lag)
     run.record("behind", float(followed.lag > 0))
     run.record("rotations", followed.rotations)
     run.record("gaps", followed.gaps)
-    if followed.modified is not None and not kept.newest:
-        run.record("newest_age_seconds", max(0.0, run.at - followed.modified))

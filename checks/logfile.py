@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from checks._log_container import Container, read_container
-from checks._log_files import Budget, follow, newest, tail
+from checks._log_files import Budget, follow, newest_of, tail
 from checks._log_forbidden import Forbid
 from checks._log_journal import Journal, read_journal
 from checks._log_measurements import KEPT, Totals, declared, record_files, record_pattern, remembered
@@ -127,7 +127,7 @@ class Logfile(Check):
         kept = remembered(run, self.patterns)
         tally = Tally(self._rules(run.at))
         budget = Budget(self.max_read, clock.monotonic() + min(self.timeout * SHARE, SLOWEST))
-        failure = None
+        failure, modified = None, None
         if not self.path:
             read = await self._read(run, kept.cursor, budget, tally)
             kept.cursor = read.cursor
@@ -135,11 +135,12 @@ class Logfile(Check):
         else:
             followed = await in_pool(run, self._follow, kept.files, run.at, budget, tally)
             kept.files = followed.spots
-            record_files(run, followed, kept)
+            record_files(run, followed)
+            modified = followed.modified
             if followed.missing and self.missing == "failed":
                 failure = Failed(Reason.ASSERTION, f"cannot read {followed.missing[0]}: there is no such file")
-        self._record(run, kept, tally)
-        self._settle(run, kept, failure or self._forbidden(run, kept, tally))
+        self._record(run, kept, tally, modified)
+        self._settle(run, kept, self._forbidden(run, kept, tally) or failure)
 
     async def diagnose(self, run: Run) -> None:
         """The last records of each pattern, and the end of the log."""
@@ -170,9 +171,9 @@ class Logfile(Check):
     def _ends(self) -> list[tuple[str, str]]:
         """The last lines of the files that changed last, masked."""
         mask = self.forbid or Forbid()
-        return [(path, mask.masked(tail(path)).decode("utf-8", "replace")[-TAIL:]) for path in newest(self.path, 3)]
+        return [(path, mask.masked(tail(path)).decode("utf-8", "replace")[-TAIL:]) for path in newest_of(self.path, 3)]
 
-    def _record(self, run: Run, kept: Totals, tally: Tally) -> None:
+    def _record(self, run: Run, kept: Totals, tally: Tally, modified: float | None) -> None:
         span = run.at - kept.at if 0 < kept.at < run.at else None
         kept.at = run.at
         kept.records += tally.records
@@ -182,8 +183,9 @@ class Logfile(Check):
         run.record("read_bytes_total", kept.bytes)
         if tally.newest is not None:
             kept.newest = max(kept.newest, tally.newest)
-        if kept.newest:
-            run.record("newest_age_seconds", max(0.0, run.at - kept.newest))
+        newest = kept.newest or modified
+        if newest is not None:
+            run.record("newest_age_seconds", max(0.0, run.at - newest))
         if tally.delays:
             run.record("delay_p95_seconds", percentile(tally.delays, 0.95))
         for name, pattern in self.patterns.items():

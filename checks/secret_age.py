@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from checks._certificate_file import Unusable, read_file
 from checks._paths import AbsolutePath
 from checks._pool import in_pool
-from checks._secret import Seen, State, read_secret
+from checks._secret_state import Seen, State, read_secret
 from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run
 from checks.units import Duration, show_duration
 

@@ -25,7 +25,8 @@ from pydantic import ValidationError
 
 from alerts.thresholds import parse
 from checks import _backup_test
-from checks._backup_content import Reading, Unreadable
+from checks._backup_content import Unreadable, decoder_of
+from checks._backup_reading import Reading
 from checks._backup_scheme import Keep
 from checks.backup import Backup
 from checks.base import KEPT, Errored, Failed, Reason, Run
@@ -261,8 +262,6 @@ def test_a_bomb_is_read_in_pieces(tmp_path: Path) -> None:
 
 
 def reading_pieces(path: Path) -> Any:
-    from checks._backup_content import decoder_of
-
     data = path.read_bytes()
     return decoder_of(data)[0].feed(data)
 

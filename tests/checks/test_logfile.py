@@ -6,9 +6,11 @@ import gzip
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -446,6 +448,7 @@ LEAKS = [
     ("password", "POST /login password=hunter2&x=1", "hunter2"),
     ("password", r'body="{\"password\":\"hunter2\"}"', "hunter2"),
     ("password", "userPassword: hunter2", "hunter2"),
+    ("password", "password=x ", "password=x"),
     ("password", "<password>hunter2</password>", "hunter2"),
     ("password", '"password": ["hunter2", "x"]', "hunter2"),
     ("password", "'old_password' => 'hun ter2'", "ter2"),
@@ -599,6 +602,14 @@ async def test_one_missing_file_does_not_hide_another(tmp_path: Path) -> None:
     check = Logfile(name="x", path=[str(tmp_path / "a.log"), str(tmp_path / "b.log")], start_at="beginning",
                     patterns={"errors": "ERROR"})  # fmt: skip
     assert value(await fails(check, Reason.ASSERTION, "b.log"), "errors") == 1
+
+
+async def test_what_is_forbidden_is_told_also_while_another_file_is_missing(tmp_path: Path) -> None:
+    add(tmp_path / "a.log", "password=hunter2")
+    check = Logfile(name="x", path=[str(tmp_path / "a.log"), str(tmp_path / "b.log")], start_at="beginning", forbid={})
+    memory: Memory = {}
+    await fails(check, Reason.ASSERTION, "never be logged", memory=memory)
+    await fails(check, Reason.ASSERTION, "never be logged", "the last", memory=memory)
 
 
 async def test_a_file_that_is_gone_and_comes_back_is_read_on(log: Path) -> None:
@@ -788,3 +799,32 @@ async def test_numbers_that_only_look_like_times_are_no_delay(log: Path) -> None
     await follower.ask()
     add(log, "1234567890 is an order", "2019-01-01T00:00:00Z copied from an old log")
     assert values(await follower.ask(), "delay_p95_seconds") == {}
+
+
+PIECES = [
+    b"ERROR", b"\n", b"\r\n", b"\0", b"\xff", b'{"level":"error","time":1788220800}', b'"password":"x y"',
+    b"4111111111111111", b"2026-09-01T00:00:00Z ", b"{" * 40, b" ", b'"', b"\\", "é❌".encode(), b"req_1", b"password=",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=20), max_size=30), st.booleans(), st.booleans())
+async def test_no_content_breaks_it(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes], json: bool, several: bool
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "a.log"
+    patterns: dict[str, Any] = {"text": "ERROR", "by": {"match": r"(?P<what>\S+)=", "labels": ["what"]}}
+    if json:
+        patterns["errors"] = {"level": "error", "values": {"time": "s"}, "where": {"time": "> 5"}}
+    follower = Log(
+        path, patterns=patterns, format="json" if json else "text", forbid={}, exclude="never",
+        multiline={"start": "^[2{]"} if several else None, missing="ok",
+    )  # fmt: skip
+    for count in (len(pieces) // 2, len(pieces)):
+        path.write_bytes(b"".join(pieces[:count]))
+        follower.now += 30
+        run = Run(follower.memory, follower.now)
+        with suppress(Failed):
+            await follower.check.probe(run)
+        assert len({(name, labels) for name, _, labels in run.measurements}) == len(run.measurements)
+        assert not any("4111111111111111" in text or "x y" in text for _, text in run.evidences)
+        assert orjson.dumps(follower.memory[KEPT])
