@@ -33,7 +33,7 @@ docs: setup ## write the generated pages of docs/ anew
 docs-check: setup ## docs/ agrees with the code
 	.venv/bin/python -m docs.generate --check
 
-COMPILE = VIRTUAL_ENV=$$PWD/.venv .venv/bin/uv pip compile pyproject.toml --extra speed --extra aws --extra pgbouncer --universal \
+COMPILE = VIRTUAL_ENV=$$PWD/.venv .venv/bin/uv pip compile pyproject.toml --extra speed --extra aws --universal \
 	--generate-hashes --no-emit-index-url --no-header --upgrade -q
 
 lock: ## resolve the dependencies anew: everything, and what the image needs

@@ -43,6 +43,16 @@ class Postgres(Check):
     tables: Tables | None = Field(default=None, description="Tables, indexes and sequences; `{}` for the defaults.")
     disk: Disk | None = Field(default=None, description="Use of the server's disk.")
 
+    def declared(self) -> tuple[Measurement, ...]:
+        """Those of the sections that are configured, and what there is without any."""
+        sections = (
+            (self.statements, _postgres_statements.MEASUREMENTS),
+            (self.tables, _postgres_tables.MEASUREMENTS),
+            (self.disk, _postgres_tables.DISK_MEASUREMENTS),
+        )
+        absent = {one for section, measured in sections if section is None for one in measured}
+        return tuple(one for one in self.measurements if one not in absent)
+
     @property
     def server(self) -> Server:
         """Where it is, and our limits."""

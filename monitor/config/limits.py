@@ -100,17 +100,21 @@ class Limits:
 
     def _of_failure(self, listed: Listed, severity: Severity, word: str) -> Threshold:
         return Threshold(
-            camel(listed.name) + "Failed", listed.key, listed.draft.name, self._failed, severity, word or severity.value,
-            respond_within=_respond_within(listed, word),
+            camel(listed.name) + "Failed", listed.key, listed.draft.name, self._failed,
+            severity, word or severity.value, respond_within=_respond_within(listed, word),
         )  # fmt: skip
 
     def _recommended(self, listed: Listed, known: Mapping[str, Measurement]) -> Iterator[Threshold]:
         """Those of the kind, in the system's own words where it has one for their severity."""
         for one in listed.model.recommended:
+            try:
+                when = parse(one.when, known)
+            except WhenError:
+                continue  # about something that this check is not told to measure
             severity = Severity(one.severity)
             word = next((word for word, meant in listed.draft.severities.items() if meant is severity), severity.value)
             yield Threshold(
-                one.alert, listed.key, listed.draft.name, parse(one.when, known), severity, word, hold=one.hold,
+                one.alert, listed.key, listed.draft.name, when, severity, word, hold=one.hold,
                 annotations={"description": one.why}, respond_within=_respond_within(listed, word),
             )  # fmt: skip
 
@@ -176,7 +180,7 @@ class Limits:
         try:
             condition = parse(text, known)
         except WhenError as why:
-            self._refused(spot.at(key), text, why)
+            self._refused(spot.at(key), text, _of_its_kind(listed, known, why))
             return None
         if listed.check is not None:
             self._warn_of_short_windows(spot.at(key), condition, listed.check.interval)
@@ -215,6 +219,15 @@ class Limits:
             self.notes.wrong(spot, f"{listed.draft.playbook.name} has no section #{anchor}{hint}")
             return Runbook()
         return found
+
+
+def _of_its_kind(listed: Listed, known: Mapping[str, Measurement], why: WhenError) -> WhenError:
+    """The same, but for a name that others of this kind know: what is missing then is a setting."""
+    for one in listed.model.measurements:
+        if one.name not in known and f"no measurement {one.name!r}" in why.sentence:
+            sentence = f"{one.name} is not measured as this check is configured; see runwatch kinds {listed.model.kind}"
+            return WhenError(sentence, why.column)
+    return why
 
 
 def _respond_within(listed: Listed, word: str) -> float:

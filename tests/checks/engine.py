@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
-from tests.skips import missing
+from tests.skips import missing, refused
 
 IMAGE = "localhost/tiny:1"
 PROGRAMS = ("sh", "sleep", "echo", "cat", "tail", "true", "false", "test", "touch", "rm")
@@ -102,7 +102,7 @@ def container_engine() -> Iterator[Engine]:
     try:
         engine.make_image()
         if engine.podman("run", "--rm", IMAGE, "/bin/echo", "works", check=False) != "works":
-            missing("a kernel that lets podman run containers")
+            refused("a kernel that lets podman run containers")
         api = engine.serve()
         yield engine
     finally:

@@ -42,6 +42,14 @@ class Moto(Server):
         writer.close()
         return True
 
+    def lock(self) -> None:
+        """Make the user who may do everything; from now on nobody is let in without a signature."""
+        first = self.user("root", "*")
+        self.key_id, self.secret = first["access_key_id"], first["secret_access_key"]
+        with closing(self.client("iam")) as iam:
+            for _ in range(OPEN - 3):
+                iam.list_users()
+
     def client(self, service: str) -> Any:
         """boto3's client of the user who may do everything; close it."""
         return self.client_of(service, self.key_id or "none", self.secret or "none")
@@ -73,11 +81,7 @@ async def moto(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Moto]:
         server = Moto(tmp_path_factory.mktemp("moto"))
         stack.push_async_callback(server.kill)
         await server.start()
-        first = server.user("root", "*")
-        server.key_id, server.secret = first["access_key_id"], first["secret_access_key"]
-        with closing(server.client("iam")) as iam:
-            for _ in range(OPEN - 3):
-                iam.list_users()
+        server.lock()
         yield server
 
 

@@ -15,9 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from checks.wire.icmpmessage import checksum
+from tests.skips import refused
 
 NEW_NETWORK = 0x40000000
 TUN_SET, IS_TUN = 0x400454CA, 0x1001
@@ -46,12 +45,12 @@ def in_own_network(groups: str, answer: Answer, work: Callable[[], Coroutine[Any
             os.close(tunnel)
 
     if os.geteuid():
-        pytest.skip("needs root, for a network of the test's own")
+        refused("root, for a network of the test's own")
     thread = threading.Thread(target=live)
     thread.start()
     thread.join()
     if failed and isinstance(failed[0], OSError):
-        pytest.skip(f"needs a network of the test's own: {failed[0]}")
+        refused(f"a network of the test's own: {failed[0]}")
     if failed:
         raise failed[0]
 

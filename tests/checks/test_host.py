@@ -26,7 +26,7 @@ from checks._recent import happened
 from checks.base import Errored, Failed, Reason, Run
 from checks.host import Host, Troubles
 from tests.checks.probing import Memory, asked, errs, evidence, fails, result_of, value, values
-from tests.skips import missing
+from tests.skips import refused
 
 GIB = 2**30
 HOUR, DAY = 3600.0, 86_400.0
@@ -317,7 +317,7 @@ def own_mounts() -> Iterator[None]:
     before, folder = os.open("/proc/self/ns/mnt", os.O_RDONLY), Path.cwd()
     try:
         if LIBC.unshare(NEW_MOUNTS) or LIBC.mount(b"none", b"/", None, PRIVATE, None):
-            missing("root, to mount a file system")
+            refused("root, to mount a file system")
         try:
             yield
         finally:
@@ -333,7 +333,7 @@ def own_mounts() -> Iterator[None]:
 def hanging_mount(at: Path) -> Iterator[None]:
     """A real file system whose server never answers: FUSE with nobody behind it."""
     if not Path("/dev/fuse").exists():
-        missing("/dev/fuse, to mount a file system that hangs")
+        refused("/dev/fuse, to mount a file system that hangs")
     with own_mounts():
         device = os.open("/dev/fuse", os.O_RDWR)
         how = f"fd={device},rootmode=40000,user_id=0,group_id=0".encode()

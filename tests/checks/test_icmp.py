@@ -15,6 +15,7 @@ from checks.wire import echo, icmpmessage
 from tests.checks.network import ANYBODY, NOBODY, Answer, in_own_network, packet
 from tests.checks.probing import asked, errs, evidence, fails, value, values
 from tests.leaks import open_files
+from tests.skips import refused
 
 HOSTS = {"4": "192.0.2.9", "6": "fd00::9"}
 US = {"4": "192.0.2.1", "6": "fd00::1"}
@@ -71,7 +72,7 @@ def _allowed() -> None:
     try:
         sock, _ = echo._open(2)
     except echo.WireError:
-        pytest.skip("this process may not open ICMP sockets")
+        refused("the right to open ICMP sockets")
     sock.close()
 
 

@@ -426,7 +426,13 @@ def test_growth_is_over_half_a_day_or_more_and_what_is_kept_is_bounded() -> None
 
 
 def test_what_is_recommended_can_be_judged() -> None:
-    check = Postgres(name="d", dsn="postgresql://u@h/d")
+    check = Postgres(name="d", dsn="postgresql://u@h/d", statements={}, tables={}, disk={})
     known = {one.name: one for one in check.declared()}
     for each in Postgres.recommended:
         parse(each.when, known)
+
+
+def test_what_is_not_read_is_not_declared() -> None:
+    bare = {one.name for one in Postgres(name="d", dsn="postgresql://u@h/d").declared()}
+    assert "connections_used_ratio" in bare
+    assert not bare & {"slow_statements", "table_bytes", "disk_used_ratio"}

@@ -31,6 +31,11 @@ CHECK = "checks: [{kind: http, url: 'http://a.example/'%s}]"
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        (
+            "checks: [{kind: postgres, dsn: 'postgresql://h/x', alerts: [{alert: A, when: slow_statements > 3}]}]",
+            "1:78: checks[0].alerts[0].when: slow_statements is not measured as this check is configured; "
+            "see runwatch kinds postgres",
+        ),
         ("stoer: sqlite:///x.db", "1:1: stoer: unknown key 'stoer'; did you mean 'store'?"),
         ("store: postgresql://u:secretpw@h/x", "1:8: store: a store in PostgreSQL is not carried out yet"),
         ("store: sqlite://x.db", "1:8: store: a store is written sqlite:///var/lib/runwatch/runwatch.db"),
