@@ -21,6 +21,8 @@ from checks.units import show_size
 
 NANO = 10**9
 MILLI = 10**6
+TAIL = 400
+"""Lines, of 16 KiB at most, of which the last are counted where reading begins at the end."""
 
 
 def _engine(url: Url) -> Url:
@@ -63,14 +65,15 @@ async def read_container(
     path = f"/containers/{quote(settings.name, safe='')}"
     enough = budget.bytes
     query = {"timestamps": "1", **dict.fromkeys(settings.streams, "1")}
-    after = _position(cursor)
     async with settings.api(seconds) as api:
         known = (await _ask(api, settings, f"{path}/json")).json()
         config = known.get("Config") if isinstance(known, dict) else None
         if not isinstance(config, dict):
             raise Failed(Reason.BODY, f"{api.name} does not describe {settings}: {brief(known)}")
+        after = _position(cursor, made := str(known.get("Id", ""))[:64])
         if after is None and from_end:
-            query["tail"] = "1"
+            # Not one: podman's times are whole seconds, and how many lines of the last were there has to be known.
+            query["tail"] = str(TAIL)
         elif after is not None:
             # Some engines read this as a float, which holds no nanoseconds.
             query["since"] = f"{after[0] // NANO}.{after[0] % NANO // MILLI:03}"
@@ -84,15 +87,16 @@ async def read_container(
     behind = counted is not None and len(answer.body) >= enough
     if behind and not new:
         raise Failed(Reason.BODY, f"cannot read the log of {settings}: a record is longer than {show_size(enough)}")
-    return Read(f"{position[0]} {position[1]}", behind)
+    return Read(f"{position[0]} {position[1]} {made}", behind)
 
 
-def _position(cursor: str | None) -> tuple[int, int] | None:
-    """Up to which nanosecond the log was read, and how many lines of that very nanosecond."""
-    parts = (cursor or "").split(" ")
-    if len(parts) != 2 or not all(part.isdecimal() and len(part) < 21 for part in parts):
+def _position(cursor: str | None, made: str) -> tuple[int, int] | None:
+    """Up to which nanosecond the log was read, and how many lines of that very nanosecond; none of another container."""
+    at, _, rest = (cursor or "").partition(" ")
+    count, _, of = rest.partition(" ")
+    if not all(part.isdecimal() and len(part) < 21 for part in (at, count)):
         return None
-    return int(parts[0]), int(parts[1])
+    return int(at), int(count) if of == made else 0
 
 
 def _count(body: bytes, terminal: bool, after: tuple[int, int], tally: Tally | None) -> tuple[tuple[int, int], int]:

@@ -43,6 +43,7 @@ class Engine:
     def __init__(self) -> None:
         self.lines: list[tuple[int, int, str]] = []
         self.terminal = False
+        self.id = "1f"
         self.requests: list[str] = []
         self.answer: Callable[[str], web.Response | None] = lambda _: None
 
@@ -55,7 +56,7 @@ class Engine:
         if special is not None:
             return special
         if request.path == "/containers/app/json":
-            return web.json_response({"Id": "1f", "Config": {"Tty": self.terminal}})
+            return web.json_response({"Id": self.id, "Config": {"Tty": self.terminal}})
         if request.path != "/containers/app/logs":
             return web.json_response({"message": "No such container: x"}, status=404)
         return web.Response(body=self._log(request.query))
@@ -119,9 +120,34 @@ async def test_the_first_time_it_begins_at_the_end_even_of_nothing(tmp_path: Pat
         assert value(await asked(check, memory), "errors") == 1
         memory = {}
         assert value(await asked(check, memory), "errors") == 0
-        assert "tail=1" in engine.requests[-1]
+        assert "tail=400" in engine.requests[-1]
         engine.say(2, "ERROR")
         assert value(await asked(check, memory), "errors") == 1
+
+
+async def test_times_in_whole_seconds_are_enough(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (engine, address):
+        for _ in range(3):
+            engine.say(1, "ERROR of old")
+        check, memory = follow(address, start_at="end"), Memory()
+        assert value(await asked(check, memory), "records") == 0
+        engine.say(1, "ERROR of the same second")
+        assert value(await asked(check, memory), "errors") == 1
+        engine.say(1, "ERROR of the same second, still")
+        engine.say(2, "ERROR of the next")
+        assert value(await asked(check, memory), "errors") == 2
+        assert value(await asked(check, memory), "records") == 0
+
+
+async def test_a_container_made_anew_in_the_same_second_loses_no_line(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (engine, address):
+        engine.say(1, "ERROR of the old")
+        check, memory = follow(address), Memory()
+        assert value(await asked(check, memory), "errors") == 1
+        engine.id, engine.lines = "2e", []
+        engine.say(1, "ERROR of the new")
+        assert value(await asked(check, memory), "errors") == 1
+        assert value(await asked(check, memory), "errors") == 0
 
 
 async def test_only_the_streams_that_are_wanted(tmp_path: Path) -> None:
