@@ -91,7 +91,7 @@ async def read_container(
 
 
 def _position(cursor: str | None, made: str) -> tuple[int, int] | None:
-    """Up to which nanosecond the log was read, and how many lines of that very nanosecond; none of another container."""
+    """Up to which nanosecond the log was read, and how many lines of it; of another container none was."""
     at, _, rest = (cursor or "").partition(" ")
     count, _, of = rest.partition(" ")
     if not all(part.isdecimal() and len(part) < 21 for part in (at, count)):
