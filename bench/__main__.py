@@ -22,6 +22,7 @@ BENCHES = {
     "page": "From a target's death to an accepted page",
     "storm": "Ten thousand alerts at once, beside Alertmanager",
     "notify": "kill -9 after the page, beside Alertmanager",
+    "kinds": "A probe of each kind",
     "start": "Start",
 }
 LONGEST = 240.0
