@@ -6,7 +6,7 @@ value that is as it was leaves its line alone, which spares half of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isfinite
 from weakref import WeakValueDictionary
@@ -37,10 +37,13 @@ class Family:
     help: str
     lines: dict[int, bytes] = field(default_factory=dict)
 
-    def header(self, openmetrics: bool) -> bytes:
+    def header(self, openmetrics: bool, taken: Container[str] = ()) -> bytes:
+        """HELP and TYPE. `taken` are the names of the other families: OpenMetrics' counters share them otherwise."""
         kind, name = self.type, self.name
         if openmetrics and kind == "counter":
             name = name.removesuffix("_total")
+            if name in taken:  # a pattern's `errors` of this probe and `errors_total` since ever
+                kind, name = "unknown", self.name
         kind = "untyped" if kind == "unknown" and not openmetrics else kind
         help_text = self.help.replace("\\", "\\\\").replace("\n", "\\n")
         return f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n".encode()
@@ -167,7 +170,7 @@ class Series:
             if not family.lines:
                 continue
             lines = list(family.lines.values())
-            yield family.header(openmetrics)
+            yield family.header(openmetrics, self.families)
             for start in range(0, len(lines), LINES_AT_ONCE):
                 yield b"".join(lines[start : start + LINES_AT_ONCE])
 

@@ -96,3 +96,24 @@ def test_an_undeclared_measurement_is_not_shown():
     series = Series()
     series.update(CHECK, result(("surprise", 1.0, ())))
     assert not any("surprise" in name for name in samples(series))
+
+
+class Counted(Check):
+    """Declares a number under a name of its own and, with _total, as a counter."""
+
+    kind = "counted"
+    measurements = (
+        Measurement("errors", "count", "Since the last probe."),
+        Measurement("errors_total", "count", "Since ever.", counter=True),
+    )
+
+
+def test_a_counter_beside_a_gauge_of_its_name_is_valid_in_both_formats():
+    series = Series()
+    series.update(Counted(name="c", system="s"), result(("errors", 2.0, ()), ("errors_total", 7.0, ())))
+    found = samples(series)
+    assert (found["runwatch_counted_errors"], found["runwatch_counted_errors_total"]) == (2.0, 7.0)
+    text = b"".join(series.pieces(openmetrics=True)).decode()
+    assert "# TYPE runwatch_counted_errors gauge\n" in text
+    assert "# TYPE runwatch_counted_errors_total unknown\n" in text
+    assert "# TYPE runwatch_check_runs counter\n" in text
