@@ -49,9 +49,13 @@ class Alertmanager(ApiCheck):
         ),
     )  # fmt: skip
     recommended: ClassVar[tuple[Recommended, ...]] = (
-        Recommended("AlertsActive", "alerts_active > 0", "high", "somebody else's monitoring has found something"),
-        Recommended("AlertmanagerNotReady", "cluster_ready == false", "medium", "pages wait or come twice", hold=300.0),
-        Recommended("AlertmanagerCannotSend", "notifications_failed > 0", "high", "its pages reach nobody", hold=300.0),
+        Recommended("AlertsActive", "alerts_active > 0", "high", "Somebody else's monitoring has found something."),
+        Recommended(
+            "AlertmanagerNotReady", "cluster_ready == false", "medium", "Pages wait or come twice.", hold=300.0
+        ),
+        Recommended(
+            "AlertmanagerCannotSend", "notifications_failed > 0", "high", "Its pages reach nobody.", hold=300.0
+        ),
     )
 
     filters: tuple[str, ...] = Field(

@@ -39,10 +39,10 @@ MEASUREMENTS = (
 RECOMMENDED = (
     Recommended(
         "ForbiddenWordsLogged", "forbidden_events > 0", "critical",
-        "what was logged once is in every copy of the log: passwords, card numbers",
+        "What was logged once is in every copy of the log: passwords, card numbers.",
     ),
-    Recommended("LogsLate", "ingestion_delay_seconds > 30s", "medium", "whoever looks sees the past", 300.0),
-    Recommended("LogsSilent", "newest_age_seconds > 15m", "medium", "the service is dead, or its log's way is", 60.0),
+    Recommended("LogsLate", "ingestion_delay_seconds > 30s", "medium", "Whoever looks sees the past.", 300.0),
+    Recommended("LogsSilent", "newest_age_seconds > 15m", "medium", "The service is dead, or its log's way is.", 60.0),
 )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ class Journey(Check):
     recommended: ClassVar[tuple[Recommended, ...]] = (
         Recommended(
             "JourneySlow", "duration_seconds > 3 * baseline(duration_seconds) and duration_seconds > 1s", "medium",
-            "customers leave before they complain", hold=900.0,
+            "Customers leave before they complain.", hold=900.0,
         ),
     )  # fmt: skip
 

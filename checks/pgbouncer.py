@@ -89,12 +89,12 @@ class PgBouncer(Check):
     recommended: ClassVar[tuple[Recommended, ...]] = (
         Recommended(
             "PgBouncerClientsWait", "wait_longest_seconds > 5s", "high",
-            "the pool is too small for its clients, or the server is slow", MINUTE,
+            "The pool is too small for its clients, or the server is slow.", MINUTE,
         ),
-        Recommended("PgBouncerPoolNearlyUsed", "pool_used_ratio > 80%", "medium", "soon clients wait", 5 * MINUTE),
-        Recommended("PgBouncerClientsNearlyFull", "clients_used_ratio > 80%", "high", "soon some are refused", MINUTE),
-        Recommended("PgBouncerPaused", "database_paused == true", "high", "clients wait until RESUME", 5 * MINUTE),
-        Recommended("PgBouncerDisabled", "database_disabled == true", "medium", "new clients are refused", 5 * MINUTE),
+        Recommended("PgBouncerPoolNearlyUsed", "pool_used_ratio > 80%", "medium", "Soon clients wait.", 5 * MINUTE),
+        Recommended("PgBouncerClientsNearlyFull", "clients_used_ratio > 80%", "high", "Soon some are refused.", MINUTE),
+        Recommended("PgBouncerPaused", "database_paused == true", "high", "Clients wait until RESUME.", 5 * MINUTE),
+        Recommended("PgBouncerDisabled", "database_disabled == true", "medium", "New clients are refused.", 5 * MINUTE),
     )  # fmt: skip
 
     dsn: Annotated[Dsn, AfterValidator(_console)] = Field(

@@ -37,7 +37,7 @@ class Promql(ApiCheck):
         Measurement("targets_up_ratio", "ratio", "Share of the targets that were scraped whose scrape went well."),
     )
     recommended: ClassVar[tuple[Recommended, ...]] = (
-        Recommended("QueryWarns", "warnings > 0", "low", "the number may be of only a part of the data", hold=900.0),
+        Recommended("QueryWarns", "warnings > 0", "low", "The number may be of only a part of the data.", hold=900.0),
     )
 
     query: str = Field(default="", max_length=10_000, description="PromQL that gives a number for each series.")

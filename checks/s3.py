@@ -37,10 +37,10 @@ MEASUREMENTS = (
     M("expired", "count", "Objects older than `retention`: nothing prunes them."),
 )
 RECOMMENDED = (
-    Recommended("BackupOld", "newest_age_seconds > 26h", "high", "a day's backup is missing, with two hours of grace"),
-    Recommended("BackupEmpty", "newest_bytes == 0", "high", "there is a file, and nothing in it"),
-    Recommended("BackupShrunken", "newest_size_ratio < 50%", "high", "half of what was there the time before is gone"),
-    Recommended("BackupsNotPruned", "expired > 0", "low", "what should be gone is kept, and paid for", 86400.0),
+    Recommended("BackupOld", "newest_age_seconds > 26h", "high", "A day's backup is missing, with two hours of grace."),
+    Recommended("BackupEmpty", "newest_bytes == 0", "high", "There is a file, and nothing in it."),
+    Recommended("BackupShrunken", "newest_size_ratio < 50%", "high", "Half of what was there the time before is gone."),
+    Recommended("BackupsNotPruned", "expired > 0", "low", "What should be gone is kept, and paid for.", 86400.0),
 )
 
 

@@ -44,10 +44,10 @@ class Sentry(Check):
     recommended: ClassVar[tuple[Recommended, ...]] = (
         Recommended(
             "ErrorsOverBaseline", "events > 3 * baseline(events) and events > 20", "medium",
-            "more errors than on other days: look at what was deployed", hold=300.0,
+            "More errors than on other days: look at what was deployed.", hold=300.0,
         ),
-        Recommended("NewIssues", "issues_new > 0", "low", "something broke that did not break before"),
-        Recommended("ErrorsDropped", "dropped_ratio > 5%", "medium", "the quota is used up: Sentry is blind", 3600.0),
+        Recommended("NewIssues", "issues_new > 0", "low", "Something broke that did not break before."),
+        Recommended("ErrorsDropped", "dropped_ratio > 5%", "medium", "The quota is used up: Sentry is blind.", 3600.0),
     )  # fmt: skip
 
     url: Annotated[Url, AfterValidator(_plain)] = Field(

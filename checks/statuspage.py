@@ -59,8 +59,8 @@ class Statuspage(Check):
         Measurement("not_modified", "bool", "Whether the page was as it had been (304), or fresh enough not to ask."),
     )
     recommended: ClassVar[tuple[Recommended, ...]] = (
-        Recommended("VendorIncident", "incidents > 0", "low", "what the vendor knows saves an hour of looking"),
-        Recommended("VendorStatusUnknown", "error", "low", "the page has moved or changed its form", hold=3600.0),
+        Recommended("VendorIncident", "incidents > 0", "low", "What the vendor knows saves an hour of looking."),
+        Recommended("VendorStatusUnknown", "error", "low", "The page has moved or changed its form.", hold=3600.0),
     )
 
     vendor: str = Field(default="", description="One of those known; see the page of this kind.")

@@ -52,17 +52,17 @@ MEASUREMENTS = (
 RECOMMENDED = (
     Recommended(
         "PaymentsFail", "payment_success_ratio < 95%", "critical",
-        "of a hundred customers who tried to pay, more than five went away without", 120.0,
+        "Of a hundred customers who tried to pay, more than five went away without.", 120.0,
     ),
     Recommended(
         "WebhooksNotDelivered", "webhook_delivered_ratio < 99%", "high",
-        "the shop does not hear of payments: orders stay unpaid", 300.0,
+        "The shop does not hear of payments: orders stay unpaid.", 300.0,
     ),
     Recommended(
         "WebhookEndpointDisabled", "webhook_endpoints_disabled > 0", "high",
-        "Stripe disables an endpoint that keeps failing, and then tells it nothing any more",
+        "Stripe disables an endpoint that keeps failing, and then tells it nothing any more.",
     ),
-    Recommended("DuplicateCharges", "duplicate_charges > 0", "critical", "a customer seems to have paid twice"),
+    Recommended("DuplicateCharges", "duplicate_charges > 0", "critical", "A customer seems to have paid twice."),
 )  # fmt: skip
 
 

@@ -45,10 +45,10 @@ MEASUREMENTS = (
     _network.EXPIRES_IN,
 )
 RECOMMENDED = (
-    Recommended("QueueLong", "backlog > 1000", "high", "workers do not keep up, or hang", 120.0),
-    Recommended("QueueGrows", "backlog > 500", "medium", "time to add workers", 300.0),
+    Recommended("QueueLong", "backlog > 1000", "high", "Workers do not keep up, or hang.", 120.0),
+    Recommended("QueueGrows", "backlog > 500", "medium", "Time to add workers.", 300.0),
     Recommended(
-        "WorkflowsFail", "workflow_failure_ratio > 1%", "high", "more than one workflow in a hundred fails", 60.0
+        "WorkflowsFail", "workflow_failure_ratio > 1%", "high", "More than one workflow in a hundred fails.", 60.0
     ),
 )
 

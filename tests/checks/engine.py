@@ -52,8 +52,9 @@ class Engine:
     def podman(self, *arguments: str, check: bool = True) -> str:
         """What a podman command prints."""
         done = subprocess.run(
-            ["podman", *arguments], env=self._environment, capture_output=True, text=True, timeout=30, check=False
-        )
+            ["podman", *arguments], env=self._environment, cwd=self._folder,  # where conmon leaves a file
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
         assert not check or done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -80,7 +81,7 @@ class Engine:
     def serve(self) -> subprocess.Popen[bytes]:
         """The API as a process, listening."""
         api = subprocess.Popen(
-            ["podman", "system", "service", "--time=0", self.url], env=self._environment,
+            ["podman", "system", "service", "--time=0", self.url], env=self._environment, cwd=self._folder,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         until = time.monotonic() + 10
