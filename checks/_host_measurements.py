@@ -127,7 +127,8 @@ RECOMMENDED = (
         "ProcessesKilled", "oom_kills_recent > 0", "high", "The kernel has killed a process for want of memory."
     ),
     Recommended(
-        "CpuBusy", "avg(cpu_used_ratio, 15m) > 90%", "medium", "Busy for a quarter of an hour: no burst, but load."
+        "CpuBusy", "avg(cpu_used_ratio, 10m) > 90%", "medium", "Busy for a quarter of an hour: no burst, but load.",
+        300,
     ),
     Recommended(
         "MemoryPressure", 'pressure_minute_ratio{resource="memory", tasks="some"} > 10%', "high",

@@ -60,7 +60,7 @@ class Icmp(Check):
     recommended: ClassVar[tuple[Recommended, ...]] = (
         Recommended(
             "PacketsLost", "avg(loss_ratio, 5m) > 10%", "medium",
-            "TCP slows to a crawl where one packet in ten is lost, long before anything is down.",
+            "TCP slows to a crawl where one packet in ten is lost, long before anything is down.", hold=120,
         ),
     )  # fmt: skip
 

@@ -86,3 +86,13 @@ def test_what_kinds_recommend_can_be_judged_and_says_why(kind: str) -> None:
         assert Severity(one.severity)
         assert one.why.endswith(".")
         assert one.hold >= 0
+
+
+def test_a_window_that_has_only_begun_raises_nothing() -> None:
+    kinds = check_kinds()
+    for kind in kinds.names():
+        found = kinds.load(kind)
+        assert not isinstance(found, str)
+        for one in found.recommended:
+            # One sample is all there is after the first start: its average is no average yet.
+            assert one.hold or "avg(" not in one.when, (kind, one.alert)
