@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -135,6 +136,15 @@ class Expect(BaseModel):
             value = evaluated(evaluate, document, path)
             if not same(value, wanted):
                 raise Failed(Reason.ASSERTION, f"{path} is {brief(value)}, expected {brief(wanted)}")
+
+    def first_wrong(self, document: Any) -> str:
+        """The first value that is there and not as expected; empty for none. What is missing says nothing here."""
+        for path, evaluate, wanted in self._values:
+            with suppress(Failed):
+                value = evaluated(evaluate, document, path)
+                if value is not None and not same(value, wanted):
+                    return f"{path} is {brief(value)}, expected {brief(wanted)}"
+        return ""
 
 
 def _values_of(name: str, headers: Sequence[tuple[bytes, bytes]]) -> list[str]:

@@ -35,12 +35,12 @@ def compile_path(text: str) -> Evaluate:
 
 
 def compile_number(text: str) -> Callable[[Any], float | None]:
-    """As `compile_path`, for what must be a number: None for null, NotANumber for the rest."""
+    """As `compile_path`, for a number, true (1) or false (0): None for null, NotANumber for the rest."""
     evaluate = compile_path(text)
 
     def number(document: Any) -> float | None:
         value = evaluate(document)
-        return None if value is None else _number(value, text)
+        return value if value is None else float(value) if isinstance(value, bool) else _number(value, text)
 
     return number
 

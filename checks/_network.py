@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from checks.base import Errored, Failed, Measurement, Reason, Run, Url
+from checks.base import Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.units import show_duration
 from checks.wire.certificates import Certificate, earliest
 from checks.wire.connect import Line, connect
@@ -31,6 +31,20 @@ EXPIRES = Measurement(
     also="probe_ssl_earliest_cert_expiry",
 )  # fmt: skip
 EXPIRES_IN = Measurement("certificate_expires_in", "seconds", "Time until the first certificate of the chain expires.")
+CERTIFICATE_ENDS = (
+    Recommended(
+        "CertificateEndsIn30Days", "certificate_expires_in < 30d", "low",
+        "What renews certificates by itself should have done so by now.",
+    ),
+    Recommended(
+        "CertificateEndsIn14Days", "certificate_expires_in < 14d", "medium",
+        "Renew it by hand, and find out why that did not happen by itself.",
+    ),
+    Recommended(
+        "CertificateEndsIn7Days", "certificate_expires_in < 7d", "high",
+        "When it has ended, browsers and clients turn away.",
+    ),
+)  # fmt: skip
 TLS_INFO = Measurement(
     "tls_info", "number", "1, with the version of TLS that was agreed on.",
     labels=("version",), also="probe_tls_version_info",

@@ -21,7 +21,7 @@ from checks._exchange import REDIRECTS, Method, exchange
 from checks._expect import Expect, JsonPath, evaluated
 from checks._jsonpath import compile_number
 from checks._request import BasicAuth, Hop, Sender, basic, is_sensitive, redirected, web_address
-from checks.base import Check, Failed, Measurement, Reason, Run, Url
+from checks.base import Check, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.units import Size
 from checks.wire import http1
 from checks.wire.fault import WireError
@@ -79,6 +79,14 @@ class Http(Check):
         ),
     )  # fmt: skip
 
+    recommended: ClassVar[tuple[Recommended, ...]] = (
+        Recommended(
+            "HttpSlowerThanUsual", "duration_seconds > 3 * baseline(duration_seconds) and duration_seconds > 500ms",
+            "medium", "Three times what it took in the last day: people wait, and leave.", hold=300.0,
+        ),
+        *_network.CERTIFICATE_ENDS,
+    )  # fmt: skip
+
     url: Annotated[Url, AfterValidator(web_address)] = Field(description="The address, maybe with credentials.")
     method: Method = Field(default="GET", description="The method; capitals or not.")
     headers: dict[str, SecretStr] = Field(default={}, description="Headers to send; never shown.")
@@ -95,7 +103,7 @@ class Http(Check):
         default=None, description="true: the answer must come over TLS, wherever redirects lead; false: it must not."
     )
     measure: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], JsonPath] = Field(
-        default={}, description="Numbers to read from the JSON answer: names and JMESPath expressions."
+        default={}, description="Numbers, true (1) and false (0) to read from the JSON answer: names and JMESPath."
     )
     max_body: Size = Field(default=2**20, ge=0, description="Bytes of the body to read at most.")
     max_decompressed: Size = Field(default=10 * 2**20, ge=0, description="Bytes of the decompressed body at most.")
@@ -179,6 +187,9 @@ class Http(Check):
             run.evidence("Phases", str(trip))
             run.evidence("Answer", _answer.excerpt(answer))
             raise
+        if self.measure:
+            # A number that is too large is of little use without what stood beside it.
+            run.evidence("Answer", _answer.excerpt(answer))
 
     async def _travel(self, patience: Patience, trip: _network.Trip) -> tuple[http1.Answer, int, Hop]:
         hop = self._plan.first
@@ -218,7 +229,13 @@ class Http(Check):
         if self.expect_tls is not None and (hop.trust is not None) != self.expect_tls:
             how = "not encrypted" if self.expect_tls else "encrypted, which nobody expects"
             raise Failed(Reason.ASSERTION, f"the answer of {hop.url} is {how}")
-        _answer.check_status(answer, expect, bool(self._plan.sender.authorization))
+        document, wrong = self._measured(run, answer)
+        try:
+            _answer.check_status(answer, expect, bool(self._plan.sender.authorization))
+        except Failed as why:
+            # A health check's answer often says which part is unwell.
+            besides = expect.first_wrong(document)
+            raise Failed(why.reason, f"{why.sentence}; {besides}") if besides else why from None
         if expect.wants_text or expect.wants_headers:
             try:
                 self._search(answer)
@@ -226,14 +243,30 @@ class Http(Check):
                 run.record("failed_by_regex", float(why.reason is Reason.ASSERTION))
                 raise
             run.record("failed_by_regex", 0.0)
-        if self._plan.measures or expect.values:
+        if wrong is None or document is not None:
+            expect.check_values(document)
+        if wrong is not None:
+            raise wrong
+
+    def _measured(self, run: Run, answer: http1.Answer) -> tuple[Any, Failed | None]:
+        """The answer's JSON where any is asked for, its numbers recorded whatever its status; and what is wrong."""
+        if not (self._plan.measures or self.expect.values):
+            return None, None
+        try:
             _answer.check_readable(answer)
             document = _answer.document(answer)
-            expect.check_values(document)
-            for name, path, evaluate in self._plan.measures:
+        except Failed as why:
+            return None, why
+        wrong = None
+        for name, path, evaluate in self._plan.measures:
+            try:
                 value = evaluated(evaluate, document, path)
+            except Failed as why:
+                wrong = wrong or why
+            else:
                 if value is not None:
                     run.record(name, value)
+        return document, wrong
 
     def _search(self, answer: http1.Answer) -> None:
         if self.expect.wants_headers:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from checks import _network
 from checks._regex import Re2, compiled
-from checks.base import Check, Failed, Measurement, Reason, Run, Url
+from checks.base import Check, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.wire.connect import Line
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
@@ -88,6 +88,14 @@ class Tcp(Check):
         _network.EXPIRES_IN,
         _network.TLS_INFO,
     )
+
+    recommended: ClassVar[tuple[Recommended, ...]] = (
+        Recommended(
+            "TcpSlowerThanUsual", "duration_seconds > 3 * baseline(duration_seconds) and duration_seconds > 200ms",
+            "low", "Three times what it took in the last day: its backlog, or the way there.", hold=300.0,
+        ),
+        *_network.CERTIFICATE_ENDS,
+    )  # fmt: skip
 
     address: Annotated[Url, BeforeValidator(_network.with_scheme), AfterValidator(_has_port)] = Field(
         description="`host:port`."

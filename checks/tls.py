@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from checks import _network
 from checks._certificate_file import Unusable, read_file
 from checks._starttls import start_tls
-from checks.base import Check, Errored, Failed, Measurement, Reason, Run, Url
+from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.wire.certificates import EXPIRED, NOT_YET_VALID, Certificate, matches, untrusted
 from checks.wire.contexts import off_the_loop
 from checks.wire.fault import WireError
@@ -35,6 +35,8 @@ class Tls(Check):
         _network.IP_PROTOCOL,
         _network.DNS_LOOKUP,
     )
+
+    recommended: ClassVar[tuple[Recommended, ...]] = _network.CERTIFICATE_ENDS
 
     address: Annotated[Url | None, BeforeValidator(_network.with_scheme)] = Field(
         default=None, description="`host:port`, `host` for port 443, or an address."

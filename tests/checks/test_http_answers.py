@@ -9,6 +9,7 @@ import pytest
 
 from checks.base import Reason
 from checks.http import Http
+from tests.checks.probing import evidence
 from tests.checks.web import Web, ask, closed_port, reply, routes, serving
 
 HEALTHY = reply(b'{"status":"healthy","heap_mb":12.5,"pool":{"used":3,"free":7},"up":true,"none":null,"n":1}')
@@ -140,6 +141,41 @@ async def test_measures_are_recorded_and_declared() -> None:
     assert wrong.sentence == "status is text, not a number"
     units = {item.name: item.unit for item in check(web, measure=measure).declared()}
     assert (units["heap_bytes"], units["pool_ratio"], units["absent"]) == ("bytes", "ratio", "number")
+
+
+UNWELL = b'{"status":"degraded","checks":{"database":{"status":"unhealthy"},"temporal":{"configured":false}},"heap":7}'
+
+
+async def test_an_answer_of_another_status_is_measured_and_says_which_part_is_unwell() -> None:
+    expect = {"json": {"version": 3, "status": "healthy", "checks.database.status": "healthy"}}
+    measure = {"temporal": "checks.temporal.configured", "heap": "heap", "wrong": "status"}
+    async with serving(reply(UNWELL, "503 Service Unavailable")) as web:
+        asked = await ask(check(web, expect=expect, measure=measure))
+    assert asked.reason is Reason.STATUS
+    assert asked.sentence == 'status is 503, expected 200-299; status is "degraded", expected "healthy"'
+    assert (asked.value("temporal"), asked.value("heap"), asked.value("wrong")) == (0, 7, None)
+
+
+@pytest.mark.parametrize("body", [b"<h1>Bad Gateway</h1>", b"null", b"[]", b'{"error":"down"}', b"", b'{"status":'])
+async def test_an_error_that_says_nothing_of_what_is_expected_is_told_by_its_status(body: bytes) -> None:
+    expect = {"json": {"status": "healthy", "length(parts) > `0`": True}}
+    async with serving(reply(body, "502 Bad Gateway")) as web:
+        asked = await ask(check(web, expect=expect, measure={"parts": "length(parts)"}))
+    assert asked.sentence == "status is 502, expected 200-299"
+
+
+async def test_an_answer_of_null_is_not_what_was_expected() -> None:
+    async with serving(reply(b"null")) as web:
+        asked = await ask(check(web, expect={"json": {"status": "ok"}}))
+    assert asked.sentence == 'status is null, expected "ok"'
+
+
+async def test_what_was_measured_is_shown_with_what_stood_beside_it() -> None:
+    async with serving(HEALTHY) as web:
+        measured = await ask(check(web, measure={"free": "pool.free"}))
+        plain = await ask(check(web))
+    assert '"used":3' in evidence(measured.run, "Answer")
+    assert plain.run.evidences == []
 
 
 async def test_method_headers_and_body_are_sent() -> None:

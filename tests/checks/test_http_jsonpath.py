@@ -48,10 +48,16 @@ def test_only_numbers_calculate(path: str) -> None:
         compile_path(path)(DOCUMENT)
 
 
-@pytest.mark.parametrize("path", ["text", "yes", "list", "@"])
+@pytest.mark.parametrize("path", ["text", "list", "@"])
 def test_a_measure_is_a_number(path: str) -> None:
     with pytest.raises(NotANumber, match="not a number"):
         compile_number(path)(DOCUMENT)
+
+
+@pytest.mark.parametrize(("path", "value"), [("yes", 1.0), ("text == 'no'", 0.0), ("nothing", None)])
+def test_true_and_false_are_measured_as_one_and_zero(path: str, value: float | None) -> None:
+    found = compile_number(path)(DOCUMENT)
+    assert (found, type(found)) == (value, type(value))
 
 
 @pytest.mark.parametrize(
