@@ -21,7 +21,7 @@ from monitor.config.limits import Limits
 from monitor.config.model import Config, Server, Watchdog, checked_store, default_store
 from monitor.config.notes import Notes, Spot
 from monitor.config.oncall import OnCall
-from monitor.config.problems import SHORTEST_SECRET, ConfigError, Place, Problem, scrubbed
+from monitor.config.problems import SHORTEST_SECRET, ConfigError, Place, Problem, cut, scrubbed
 from monitor.config.sections import Section
 from monitor.config.systems import KEYS as SYSTEM_KEYS
 from monitor.config.systems import Defaults, Systems, checked_defaults
@@ -78,7 +78,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _scrub(problem: Problem, secrets: set[str]) -> Problem:
-    return Problem(problem.place, scrubbed(problem.path, secrets), scrubbed(problem.sentence, secrets))
+    return Problem(problem.place, cut(scrubbed(problem.path, secrets)), cut(scrubbed(problem.sentence, secrets)))
 
 
 class _Build:

@@ -54,6 +54,14 @@ CREDENTIALS = re.compile(r"(://[^/@\s:]*):[^@\s]*@")
 
 SHORTEST_SECRET = 6
 
+LONGEST = 600
+"""Characters of a sentence, which may quote what somebody wrote: it goes into a log line and into a page."""
+
+
+def cut(text: str) -> str:
+    """The text, without its middle where it is long."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
+
 
 def scrubbed(text: str, secrets: Iterable[str]) -> str:
     """The text without any of the secrets, and without the passwords of addresses."""

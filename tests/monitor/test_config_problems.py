@@ -229,6 +229,15 @@ def test_everything_at_once_in_the_order_of_the_lines(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_long_is_not_quoted_whole(tmp_path: Path) -> None:
+    long = "a" * 100_000
+    [told] = problems(tmp_path, f"checks: [{{kind: tcp, address: {long}}}]")
+    assert told.startswith("1:31: checks[0].address: 'tcp://aaaa") and told.endswith("aaa' names no port")
+    [told] = problems(tmp_path, f"checks: [{{kind: tcp, address: 'h:1', ? {long} : 1}}]")
+    assert "unknown key 'aaaa" in told
+    assert len(told) < 1_300
+
+
 def test_duplicate_checks_name_both_lines(tmp_path: Path) -> None:
     [told] = problems(
         tmp_path,
