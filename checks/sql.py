@@ -39,7 +39,11 @@ def _one_query(text: str) -> str:
 
 def _by_name(value: Any) -> Any:
     """A list of columns as a mapping to units that their names tell."""
-    return dict.fromkeys(value) if isinstance(value, list | tuple) else value
+    if not isinstance(value, list | tuple):
+        return value
+    if not all(isinstance(name, str) for name in value):
+        raise ValueError("a list of columns, or a mapping from columns to units, is wanted")
+    return dict.fromkeys(value)
 
 
 def _unit(value: str | None) -> str | None:

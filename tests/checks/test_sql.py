@@ -277,6 +277,7 @@ async def test_a_long_text_is_cut_by_the_server(postgres: Postgres) -> None:
         ({"query": "SELECT 1 AS rows", "measure": ["rows"]}, "has the name of a measurement"),
         ({"query": "SELECT", "measure": ["Order"]}, "String should match pattern"),
         ({"query": "SELECT", "measure": {"x": "euros"}}, "there is no unit 'euros'"),
+        ({"query": "SELECT", "measure": [["x"]]}, "a list of columns, or a mapping"),
         ({"query": "SELECT", "measure": ["x"], "label_columns": ["job"]}, "is a label of runwatch's own"),
         ({"query": "SELECT", "measure": ["x"], "label_columns": ["x"]}, "both measured and a label"),
         ({"query": "SELECT", "label_columns": ["x"]}, "without measure"),
