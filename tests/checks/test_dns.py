@@ -5,7 +5,7 @@ import re
 import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -76,10 +76,11 @@ async def serving(
     loop = asyncio.get_running_loop()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        size = int.from_bytes(await reader.readexactly(2), "big")
-        for reply in (by_tcp or by_udp)(await reader.readexactly(size)):
-            writer.write(len(reply).to_bytes(2, "big") + reply)
-        writer.close()
+        # Somebody may hang up, or not speak DNS at all; not every Python closes what a broken task leaves open.
+        with closing(writer), suppress(asyncio.IncompleteReadError):
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            for reply in (by_tcp or by_udp)(await reader.readexactly(size)):
+                writer.write(len(reply).to_bytes(2, "big") + reply)
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
