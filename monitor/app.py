@@ -285,7 +285,7 @@ class App:
             try:
                 config = await loop.run_in_executor(self._threads, load, self.where, self.environ)
             except ConfigError as error:
-                trouble = str(error)
+                trouble = error.brief()
                 log.error("configuration refused", cause=why, why=trouble)
                 self.metrics.reloaded.set(0)
                 self.own_trouble("configuration", trouble)

@@ -33,12 +33,21 @@ class Problem:
         return f"{self.place}: {self.path}: {self.sentence}" if self.path else f"{self.place}: {self.sentence}"
 
 
+MOST_TOLD = 10
+
+
 class ConfigError(Exception):
     """The configuration can't be used. `problems` holds everything that is wrong, in the order of the files."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+    def brief(self) -> str:
+        """The first problems and the number of the others: what a log line and a page can carry."""
+        told = [str(problem) for problem in self.problems[:MOST_TOLD]]
+        more = len(self.problems) - len(told)
+        return "\n".join(told + [f"and {more} more; `runwatch validate` names them all"] * bool(more))
 
 
 def path_text(path: Sequence[Step]) -> str:

@@ -238,6 +238,21 @@ def test_what_is_long_is_not_quoted_whole(tmp_path: Path) -> None:
     assert len(told) < 1_300
 
 
+def test_of_thousands_the_first_are_told_where_room_is_short(tmp_path: Path) -> None:
+    file = tmp_path / "runwatch.yaml"
+    file.write_text("checks:\n" + "  - {kind: tcp}\n" * 1_000)
+    with pytest.raises(ConfigError) as caught:
+        load(file, HOME)
+    first, *_, last = caught.value.brief().splitlines()
+    assert first == f"{file}:2:5: checks[0].address: address is missing"
+    assert last == "and 990 more; `runwatch validate` names them all"
+    assert len(caught.value.brief()) < 2_000
+    file.write_text("checks:\n" + "  - {kind: tcp}\n" * 10)
+    with pytest.raises(ConfigError) as caught:
+        load(file, HOME)
+    assert caught.value.brief() == str(caught.value)
+
+
 def test_duplicate_checks_name_both_lines(tmp_path: Path) -> None:
     [told] = problems(
         tmp_path,

@@ -230,6 +230,8 @@ async def test_a_bad_configuration_never_replaces_a_good_one_and_somebody_is_tol
         assert "RunwatchConfigurationInvalid" in pages(inbox)[0][1]
         assert await daemon.metric("runwatch_config_last_reload_successful") == 0
         await daemon.logged("configuration refused")
+        daemon.file.write_text(good + "  - {kind: htpp}\n" * 2_000)
+        assert len((await daemon.get("/-/reload", "POST"))[1]) < 5_000
         assert len(json.loads((await daemon.get("/api/v1/checks"))[1])) == 1
         daemon.file.write_text(good)
         assert (await daemon.get("/-/reload", "POST"))[0] == 200
