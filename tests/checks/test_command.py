@@ -60,10 +60,10 @@ async def gone(pid):
 
 async def serving(answer=b"HTTP/1.0 200 OK\r\n\r\nhello"):
     async def greet(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
 
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     return server, str(server.sockets[0].getsockname()[1])

@@ -426,7 +426,7 @@ def test_growth_is_over_half_a_day_or_more_and_what_is_kept_is_bounded() -> None
 
 
 def test_what_is_recommended_can_be_judged() -> None:
-    check = Postgres(name="d", dsn="postgresql://u@h/d", statements={}, tables={}, disk={})
+    check = Postgres(name="d", dsn="postgresql://u@h/d", statements={}, tables={}, disk={"size": "100GB"})
     known = {one.name: one for one in check.declared()}
     for each in Postgres.recommended:
         parse(each.when, known)
