@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -18,6 +17,9 @@ from checks.base import Failed, Reason
 
 SEARCHED = 262144
 """Characters of a body that a regular expression sees: a millisecond's work."""
+
+TOLD = 3
+"""Values that a sentence names: the first is often the sum of the others."""
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -131,20 +133,24 @@ class Expect(BaseModel):
                 raise Failed(Reason.ASSERTION, f"the body holds {brief(match[0])}, which {pattern!r} forbids")
 
     def check_values(self, document: Any) -> None:
-        """Raise Failed assertion for the first value of the JSON document that is not as expected."""
-        for path, evaluate, wanted in self._values:
-            value = evaluated(evaluate, document, path)
-            if not same(value, wanted):
-                raise Failed(Reason.ASSERTION, f"{path} is {brief(value)}, expected {brief(wanted)}")
+        """Raise Failed assertion where values of the JSON document are not as expected."""
+        if wrong := [sentence for sentence, _ in self._wrong(document)]:
+            raise Failed(Reason.ASSERTION, "; ".join(wrong[:TOLD]))
 
-    def first_wrong(self, document: Any) -> str:
-        """The first value that is there and not as expected; empty for none. What is missing says nothing here."""
+    def wrong_values(self, document: Any) -> list[str]:
+        """The first values that are there and not as expected, as sentences: of an error's answer, which lacks most."""
+        return [sentence for sentence, is_there in self._wrong(document) if is_there][:TOLD]
+
+    def _wrong(self, document: Any) -> Iterator[tuple[str, bool]]:
+        """What is not as expected, and whether it is there at all."""
         for path, evaluate, wanted in self._values:
-            with suppress(Failed):
+            try:
                 value = evaluated(evaluate, document, path)
-                if value is not None and not same(value, wanted):
-                    return f"{path} is {brief(value)}, expected {brief(wanted)}"
-        return ""
+            except Failed as why:
+                yield why.sentence, False
+            else:
+                if not same(value, wanted):
+                    yield f"{path} is {brief(value)}, expected {brief(wanted)}", value is not None
 
 
 def _values_of(name: str, headers: Sequence[tuple[bytes, bytes]]) -> list[str]:

@@ -234,8 +234,7 @@ class Http(Check):
             _answer.check_status(answer, expect, bool(self._plan.sender.authorization))
         except Failed as why:
             # A health check's answer often says which part is unwell.
-            besides = expect.first_wrong(document)
-            raise Failed(why.reason, f"{why.sentence}; {besides}") if besides else why from None
+            raise Failed(why.reason, "; ".join([why.sentence, *expect.wrong_values(document)])) from None
         if expect.wants_text or expect.wants_headers:
             try:
                 self._search(answer)

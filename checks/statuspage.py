@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urljoin, urlsplit
@@ -14,7 +15,17 @@ from checks._expect import brief
 from checks._network import TlsSettings
 from checks._pool import in_pool
 from checks._request import web_address
-from checks._status_page import DEGRADED, LEVELS, MAJOR_OUTAGE, PARTIAL_OUTAGE, Finding, Page, Unreadable, finding
+from checks._status_page import (
+    DEGRADED,
+    LEVELS,
+    MAJOR_OUTAGE,
+    PARTIAL_OUTAGE,
+    Component,
+    Finding,
+    Page,
+    Unreadable,
+    finding,
+)
 from checks._status_vendors import FORMATS, VENDORS, Format, FormatName
 from checks._status_words import parsed
 from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
@@ -179,10 +190,22 @@ class Statuspage(Check):
                 run.record("component_level", max(levels), component=name)
         if found.incidents:
             run.evidence("Open incidents", "\n".join(map(str, found.incidents[:SHOWN])))
+        unwell = _unwell(found.components if self.components else page.components)
+        if unwell:
+            run.evidence("Components that are not well", "\n".join(unwell[:SHOWN]))
         if found.level >= FAILING[self.fails_at]:
-            poor = [f"{one.name}: {LEVELS[one.level]}" for one in found.components if one.level]
-            about = "; ".join([*poor, *(one.title for one in real)][:4]) or page.said
-            raise Failed(Reason.ASSERTION, f"{self._who} reports: {LEVELS[found.level]} ({about})")
+            titles = [one.title for one in real]
+            told = [*unwell, *titles] if self.components else [*titles, *unwell]
+            about = "; ".join(told[:4]) or page.said
+            raise Failed(
+                Reason.ASSERTION, f"{self._who} reports: {LEVELS[found.level]}" + (f" ({about})" if about else "")
+            )
+
+
+def _unwell(components: Iterable[Component]) -> list[str]:
+    """The worst first, as `name: level`."""
+    worst = sorted((one for one in components if one.level), key=lambda one: -(one.level or 0))
+    return [f"{one.name}: {LEVELS[one.level or 0]}" for one in worst]
 
 
 def _divided(address: str) -> tuple[str, str]:

@@ -152,7 +152,10 @@ async def test_an_answer_of_another_status_is_measured_and_says_which_part_is_un
     async with serving(reply(UNWELL, "503 Service Unavailable")) as web:
         asked = await ask(check(web, expect=expect, measure=measure))
     assert asked.reason is Reason.STATUS
-    assert asked.sentence == 'status is 503, expected 200-299; status is "degraded", expected "healthy"'
+    assert asked.sentence == (
+        'status is 503, expected 200-299; status is "degraded", expected "healthy"; '
+        'checks.database.status is "unhealthy", expected "healthy"'
+    )
     assert (asked.value("temporal"), asked.value("heap"), asked.value("wrong")) == (0, 7, None)
 
 
@@ -162,6 +165,13 @@ async def test_an_error_that_says_nothing_of_what_is_expected_is_told_by_its_sta
     async with serving(reply(body, "502 Bad Gateway")) as web:
         asked = await ask(check(web, expect=expect, measure={"parts": "length(parts)"}))
     assert asked.sentence == "status is 502, expected 200-299"
+
+
+async def test_up_to_three_values_that_are_wrong_are_named() -> None:
+    wanted = {"n": 2, "up": False, "heap_mb * `2`": 25.0, "status * `2`": 1, "none": 0, "pool.free": 8}
+    async with serving(HEALTHY) as web:
+        asked = await ask(check(web, expect={"json": wanted}))
+    assert asked.sentence == "n is 1, expected 2; up is true, expected false; status is text, not a number"
 
 
 async def test_an_answer_of_null_is_not_what_was_expected() -> None:

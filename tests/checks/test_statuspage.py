@@ -41,6 +41,17 @@ async def test_a_vendor_that_is_well_and_one_that_is_not() -> None:
         assert value(await asked(check(server.url(), components=["Actions"], fails_at="never")), "level") == 3
 
 
+async def test_a_vendor_without_incidents_is_told_by_what_of_it_is_not_well() -> None:
+    states = {"Builds": "PARTIAL_OUTAGE", "Deployments": "MAJOR_OUTAGE", "Registry": "OPERATIONAL"}
+    listed = [{"id": name, "name": name, "status": state} for name, state in states.items()]
+    async with web.serving(page({"components": listed, "incidents": [], "maintenances": []})) as server:
+        railway = Statuspage(name="s", vendor="railway", url=server.url())
+        told = "railway reports: major outage (Deployments: major outage; Builds: partial outage)"
+        result = await fails(railway, Reason.ASSERTION, told)
+    shown = evidence(result, "Components that are not well")
+    assert shown == "Deployments: major outage\nBuilds: partial outage"
+
+
 async def test_vendors_are_known_and_can_be_sent_elsewhere() -> None:
     assert Statuspage(name="s", vendor="github").target == "https://www.githubstatus.com/api/v2/summary.json"
     assert Statuspage(name="s", vendor="stripe").target == "https://status.stripe.com/current"
