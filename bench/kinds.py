@@ -1,4 +1,4 @@
-"""What a probe of each kind costs us, and how long it keeps the event loop, against real servers where there are any."""
+"""What a probe of each kind costs us, and how long it keeps the event loop."""
 
 from __future__ import annotations
 
