@@ -144,7 +144,7 @@ class Estate:
             "DEMO_SHOP_URL": self.shop.url,
             "DEMO_SHOP_HTTPS_URL": self.shop.https_url,
             "DEMO_AUTHORITY": str(self.authority),
-            "DEMO_TEMPORAL_URL": self.temporal.url,
+            "DEMO_TEMPORAL_ADDRESS": self.temporal.address,
             "DEMO_INBOX_URL": self.inbox.url,
             "DEMO_ROUTING_KEY": ROUTING_KEY,
             "DEMO_SLACK_TOKEN": "xoxb-demo-" + secrets.token_hex(8),

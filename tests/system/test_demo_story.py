@@ -45,7 +45,7 @@ async def story(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story
         await estate.start()
         async with Daemon(folder, text, **estate.environment()) as daemon:
             async with asyncio.timeout(DEADLINE):
-                while 'probe_success{check="temporal"' not in (await daemon.get("/metrics"))[1]:
+                while 'runwatch_check_up{check="temporal"' not in (await daemon.get("/metrics"))[1]:
                     await asyncio.sleep(0.05)
             yield Story(estate, daemon)
     finally:
