@@ -220,8 +220,11 @@ class Temporal(Check):
         failures = self.failures or Failures()
         names = ", ".join(f'"{status}"' for status in failures.statuses)
         query = _closed_since(run.at - failures.window, failures.query) + f" AND ExecutionStatus IN ({names})"
-        async with self._frontend(run, _network.Trip(), DIAGNOSIS * 0.9) as frontend:
-            failed = await frontend.executions(query, SHOWN)
+        try:
+            async with self._frontend(run, _network.Trip(), DIAGNOSIS * 0.9) as frontend:
+                failed = await frontend.executions(query, SHOWN)
+        except WireError as error:
+            raise _network.translated(error) from None
         lines = [
             f"{visible(one.type, 60)} {visible(one.id)} {one.status} {show_duration(max(0.0, run.at - one.closed))} ago"
             for one in failed

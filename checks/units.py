@@ -78,7 +78,7 @@ def show_duration(seconds: float) -> str:
     """Seconds as a person says them: `2.3 s` below a minute, `4m 10s` and `3d 2h` above; `0.8 ms` below one."""
     if seconds < 0:
         return "-" + show_duration(-seconds)
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms" if seconds else "0 s"
     if seconds < 60:
         return f"{seconds:.3g} s"

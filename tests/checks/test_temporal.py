@@ -112,6 +112,14 @@ async def test_workers_and_the_share_of_workflows_that_fail(temporal: Temporal, 
     await fails_later(ask)
 
 
+@pytest.mark.parametrize("cut", [0, 40])
+async def test_a_diagnosis_of_a_server_that_hangs_up_says_so(temporal: Temporal, cut: int) -> None:
+    async with FaultProxy("127.0.0.1", temporal.port) as proxy:
+        proxy.cut_after = cut
+        with pytest.raises(Failed, match="closed the connection"):
+            await check(temporal, address=proxy.address).diagnose(Run())
+
+
 async def fails_later(ask: Check) -> None:
     """The worker that is gone is listed for five minutes, but does not count as one for longer than 90 s."""
     with pytest.raises(Failed, match="no worker polls"):
