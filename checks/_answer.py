@@ -12,7 +12,7 @@ from checks.base import Failed, Reason
 from checks.units import show_size
 from checks.wire.http1 import Answer
 
-SHOWN = 500
+SHOWN = 1000
 """Characters of a body that become evidence."""
 
 CHARSETS = frozenset({"utf-8", "iso-8859-1", "latin-1", "us-ascii", "windows-1252", "utf-16"})

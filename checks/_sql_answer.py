@@ -41,13 +41,13 @@ class Expectation(BaseModel):
     def difference(self, answer: Answer, most: int) -> str:
         """How the answer differs first, empty where it does not. `most` rows were to be read, and one more."""
         count = len(answer.rows)
-        said = f"more than {most}" if count > most else str(count)
+        said = "1 row" if count == 1 else f"more than {most} rows" if count > most else f"{count} rows"
         if self.rows is not None and count != self.rows:
-            return f"{said} rows, expected {self.rows}"
+            return f"{said}, expected {self.rows}"
         if self.min_rows is not None and count < self.min_rows:
-            return f"{said} rows, expected {self.min_rows} or more"
+            return f"{said}, expected {self.min_rows} or more"
         if self.max_rows is not None and count > self.max_rows:
-            return f"{said} rows, expected {self.max_rows} or fewer"
+            return f"{said}, expected {self.max_rows} or fewer"
         if not count and (self.values or self.equal):
             return "no row, so nothing to compare"
         return next((why for row in rows(answer) if (why := self._differs(row) or self._unequal(row))), "")

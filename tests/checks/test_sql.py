@@ -139,7 +139,7 @@ async def test_duplicate_charges_fail_and_show_the_columns_that_are_named_and_no
         query = """SELECT "stripePaymentIntentId" AS intent, count(*) AS charges, min(email) AS email
                    FROM marketplace."Order" GROUP BY 1 HAVING count(*) > 1"""
         one = check(server.dsn, query, expect={"rows": 0}, show=["intent", "charges"])
-        result = await fails(one, Reason.ASSERTION, "1 rows, expected 0")
+        result = await fails(one, Reason.ASSERTION, "1 row, expected 0")
         assert evidence(result, "rows") == "intent=pi_2, charges=2"
         bare = await fails(check(server.dsn, query, expect={"rows": 0}), Reason.ASSERTION)
         assert bare.evidence == []
