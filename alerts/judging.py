@@ -191,8 +191,11 @@ class Judging:
         alert.phase, alert.since, alert.clear_since = taken.life
         if judgement.breached and (taken.event or alert.phase is Phase.FIRING):
             alert.value, alert.limit = judgement.value, judgement.limit
-            alert.reason, alert.sentence = result.reason or "", result.sentence
-            alert.evidence = self._evidence(result, threshold.check) + self.diagnoses.of(alert.fingerprint)
+            # Where a comparison decides, the probe's sentence is about something else.
+            about = not judgement.limit
+            alert.reason, alert.sentence = (result.reason or "", result.sentence) if about else ("", "")
+            alert.evidence = self._evidence(result, threshold.check)
+            alert.evidence += [one for one in self.diagnoses.of(alert.fingerprint) if one not in alert.evidence]
         if taken.event == "firing":
             alert.fired_at = now
             if threshold.check in self.plan.diagnosable:
@@ -277,7 +280,7 @@ class Judging:
         for mark in self.diagnoses.take(check, evidence):
             alert = self.alerts.get(mark)
             if alert is not None:
-                alert.evidence = alert.evidence + evidence
+                alert.evidence += [one for one in evidence if one not in alert.evidence]
                 self.changed[mark] = alert
         self.dirty = True
 

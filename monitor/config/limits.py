@@ -66,7 +66,8 @@ class Limits:
     def of(self, listed: Listed) -> tuple[Threshold, ...]:
         """The check's thresholds; those that are not good leave problems."""
         section = listed.section
-        severity, word = self._severity(listed, listed.spot, section.get("severity"), Severity.HIGH, "")
+        own = _word_for(listed, Severity.HIGH)
+        severity, word = self._severity(listed, listed.spot, section.get("severity"), Severity.HIGH, own)
         given = section.get("alerts")
         if given is None:
             return (self._of_failure(listed, severity, word),)
@@ -94,7 +95,9 @@ class Limits:
             found[identity], first[identity] = threshold, spot.at("alert")
         if recommended:
             named = {name for name, _ in found}
-            beside = [self._of_failure(listed, severity, word), *self._recommended(listed, known)]
+            beside = [*self._recommended(listed, known)]
+            if not any(one.when.text == "failed" for one in found.values()):
+                beside.insert(0, self._of_failure(listed, severity, word))
             return (*found.values(), *(one for one in beside if one.alert not in named))
         return tuple(found.values())
 
@@ -112,7 +115,7 @@ class Limits:
             except WhenError:
                 continue  # about something that this check is not told to measure
             severity = Severity(one.severity)
-            word = next((word for word, meant in listed.draft.severities.items() if meant is severity), severity.value)
+            word = _word_for(listed, severity)
             yield Threshold(
                 one.alert, listed.key, listed.draft.name, when, severity, word, hold=one.hold,
                 annotations={"description": one.why}, respond_within=_respond_within(listed, word),
@@ -228,6 +231,11 @@ def _of_its_kind(listed: Listed, known: Mapping[str, Measurement], why: WhenErro
             sentence = f"{one.name} is not measured as this check is configured; see runwatch kinds {listed.model.kind}"
             return WhenError(sentence, why.column)
     return why
+
+
+def _word_for(listed: Listed, severity: Severity) -> str:
+    """The system's own word for a severity, or the severity's where it has none."""
+    return next((word for word, meant in listed.draft.severities.items() if meant is severity), severity.value)
 
 
 def _respond_within(listed: Listed, word: str) -> float:

@@ -52,6 +52,13 @@ def test_hysteresis_ends_at_the_lower_limit_only():
     assert line.heard() == ["90 team resolved: DbDown"]
 
 
+def test_what_a_comparison_decides_is_not_told_in_the_words_of_another_failure():
+    line = Timeline(plan(threshold("shop/db"), threshold("shop/db", "used_ratio > 80%", alert="DbFull")))
+    line.probe("shop/db", Outcome.FAILED, used_ratio=0.9)
+    told = {alert.labels["alertname"]: summary(alert, line.now) for parcel in line.told for alert in parcel.note.alerts}
+    assert told == {"DbDown": "cannot reach shop/db: refused", "DbFull": "90 %, limit: over 80 %"}
+
+
 def test_each_label_set_is_its_own_alert_and_one_that_vanishes_ends():
     line = Timeline(plan(threshold("shop/queue", "depth > 100")))
     mail, bills = (("queue", "mail"),), (("queue", "bills"),)

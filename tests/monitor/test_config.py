@@ -130,7 +130,7 @@ def test_thresholds_carry_all_that_was_said_of_them(estate: Path) -> None:
         120, 300, {"kind_of": "latency"}, {"summary": "slow"},
     )  # fmt: skip
     assert str(slow.resolve_when) == "duration_seconds < 1s"
-    assert (heap.severity, heap.severity_word) == (Severity.HIGH, "high")
+    assert (heap.severity, heap.severity_word) == (Severity.HIGH, "P1")
     [by_itself] = config.thresholds["dakkah/database"]
     assert (by_itself.alert, str(by_itself.when), by_itself.severity, by_itself.severity_word) == (
         "DatabaseFailed", "failed", Severity.MEDIUM, "P2",

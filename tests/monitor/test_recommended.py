@@ -53,7 +53,7 @@ def thresholds(folder: Path, alerts: str) -> dict[str, tuple[str, str, str, floa
 
 NEARLY = ("level_ratio > 80%", "medium", "P2", 300.0, 14_400.0)
 FULL = ("level_ratio > 95%", "high", "P1", 0.0, 0.0)
-FAILED = ("failed", "high", "high", 0.0, 0.0)
+FAILED = ("failed", "high", "P1", 0.0, 0.0)
 
 
 def test_the_word_stands_for_failed_and_what_the_kind_recommends_in_the_systems_words(tmp_path: Path) -> None:
@@ -68,6 +68,11 @@ def test_among_others_it_adds_what_they_do_not_name(tmp_path: Path) -> None:
         "TankFailed": FAILED,
         "TankNearlyFull": NEARLY,
     }
+
+
+def test_no_second_alert_is_added_for_failing(tmp_path: Path) -> None:
+    found = thresholds(tmp_path, "[{alert: TankGone, when: failed, severity: P2}, recommended]")
+    assert set(found) == {"TankGone", "TankNearlyFull", "TankFull"}
 
 
 def test_another_word_is_a_sentence(tmp_path: Path) -> None:
