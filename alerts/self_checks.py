@@ -17,6 +17,11 @@ WATCHED = {
         Severity.HIGH,
         "The new configuration has errors; the old one goes on. Run `runwatch validate`, mend what it names, reload.",
     ),
+    "checks": (
+        "RunwatchCannotTell",
+        Severity.MEDIUM,
+        "What these checks are for is not watched. Give the monitor the rights or credentials they name.",
+    ),
     "network": (
         IMPAIRED,
         Severity.CRITICAL,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,11 @@ import aiohttp
 import structlog
 
 from alerts.outbox import NotKept
+from alerts.vocabulary import Threshold
 from checks.units import show_duration
 from monitor.config import Watchdog
 from monitor.impairment import BEAT
+from monitor.state import State
 
 if TYPE_CHECKING:
     from monitor.app import App
@@ -22,6 +25,10 @@ log = structlog.get_logger()
 
 LOOK_AT_FILES = 1.0
 PRUNE = 600.0
+LOOK_AT_CHECKS = 5.0
+CANNOT_TELL_FOR = 900.0
+MOST_NAMED = 5
+ASKS_FOR_ERROR = re.compile(r"\berror\b")
 STALL_WORTH_A_LINE = 0.25
 STALL_TOO_LONG = 5.0
 CALM_AFTER = 60.0
@@ -38,6 +45,7 @@ async def _run(app: App, files: Files) -> None:
         group.create_task(_pulse(app), name="pulse")
         group.create_task(_every(LOOK_AT_FILES, lambda: files.look(app)), name="files")
         group.create_task(_every(PRUNE, lambda: _prune(app)), name="prune")
+        group.create_task(_every(LOOK_AT_CHECKS, lambda: _who_cannot_tell(app)), name="checks")
         group.create_task(_watchdog(app), name="watchdog")
 
 
@@ -74,6 +82,25 @@ async def _pulse(app: App) -> None:
         elif loop.time() - jumped_at > CALM_AFTER:
             app.own_trouble("clock", "")
         _look(app)
+
+
+async def _who_cannot_tell(app: App) -> None:
+    app.own_trouble("checks", cannot_tell(app.state, app.config.thresholds, app.clock.now()))
+
+
+def cannot_tell(state: State, thresholds: Mapping[str, Iterable[Threshold]], now: float) -> str:
+    """Which checks have not been able to tell for long, and why, where no threshold of theirs says so; else empty."""
+    long = [
+        known
+        for known in state.unable(now - CANNOT_TELL_FOR)
+        if not any(ASKS_FOR_ERROR.search(one.when.text) for one in thresholds.get(known.check.key, ()))
+    ]
+    if not long:
+        return ""
+    shown = "; ".join(f"{known.check.key}: {known.result.sentence[:200]}" for known in long[:MOST_NAMED])
+    more = f"; and {len(long) - MOST_NAMED} more" if len(long) > MOST_NAMED else ""
+    checks = "1 check has" if len(long) == 1 else f"{len(long)} checks have"
+    return f"{checks} not been able to tell for {show_duration(CANNOT_TELL_FOR)}: {shown}{more}"
 
 
 async def _prune(app: App) -> None:

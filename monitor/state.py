@@ -56,6 +56,14 @@ class State:
         """What is known of one check; None before its first answer."""
         return self._known.get(key)
 
+    def unable(self, since: float) -> list[Known]:
+        """The checks that could not tell since then or longer, by a fault of ours that is not the whole monitor's."""
+        return [
+            known
+            for known in self._known.values()
+            if known.result.outcome is Outcome.ERROR and not known.result.excused and known.since <= since
+        ]
+
     def forget(self, keys: Iterable[str]) -> None:
         """These checks are no longer watched."""
         for key in keys:
