@@ -140,7 +140,10 @@ class Backup(Check):
     def _wrong(self, run: Run, newest: File, finished: list[File]) -> Failed | None:
         age, ratio = run.at - newest.made, size_ratio(finished)
         if age > self.max_age:
-            said = f"the newest backup is {show_duration(age)} old, the limit is {show_duration(self.max_age)}"
+            said = (
+                f"the newest backup is {show_duration(age)} old: {show_duration(age - self.max_age)} "
+                f"over the limit of {show_duration(self.max_age)}"
+            )
         elif newest.size < self.min_size:
             said = f"the newest backup has {show_size(newest.size)}, at least {show_size(self.min_size)} are expected"
         elif ratio is not None and ratio < 1 - self.max_shrink:

@@ -101,7 +101,7 @@ async def test_a_good_series_yields_its_numbers(tmp_path: Path) -> None:
 async def test_none_old_small_and_shrunken_backups_fail(tmp_path: Path) -> None:
     await fails(check(tmp_path), Reason.ASSERTION, "there is no backup")
     put(tmp_path / "a", age=26 * 3600)
-    run = await refused(tmp_path, "1d 2h old, the limit is 1d 1h", "/a")
+    run = await refused(tmp_path, "1d 2h old: 1h over the limit of 1d 1h", "/a")
     assert value(run, "age_seconds") == 26 * 3600
     put(tmp_path / "b", b"", age=7200)
     await refused(tmp_path, "the newest backup has 0 B, at least 1 B")
