@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from itertools import pairwise
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
+from checks._paths import FLAGS, sort_of
 from checks.wire.certificates import Certificate, read
 
 LARGEST = 1 << 20
@@ -43,8 +45,16 @@ def read_file(file: str, key_file: str) -> tuple[tuple[Certificate, ...], str]:
 
 def _content(file: str) -> bytes:
     try:
-        with Path(file).open("rb") as stream:
-            return stream.read(LARGEST)
+        # A pipe would keep the thread until somebody writes into it.
+        descriptor = os.open(file, FLAGS)
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise Unusable(f"cannot read {file}: it is {sort_of(mode)}, not a file")
+            with open(descriptor, "rb", closefd=False) as stream:
+                return stream.read(LARGEST)
+        finally:
+            os.close(descriptor)
     except PermissionError:
         raise Unusable(f"cannot read {file}: permission denied", ours=True) from None
     except OSError as why:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from time import time
 from typing import Annotated, ClassVar, Literal
@@ -10,12 +11,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from checks import _network
 from checks._certificate_file import Unusable, read_file
+from checks._pool import in_pool
 from checks._starttls import start_tls
 from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.units import show_duration
 from checks.wire.certificates import EXPIRED, NOT_YET_VALID, Certificate, matches, untrusted
-from checks.wire.contexts import off_the_loop
 from checks.wire.fault import WireError
-from checks.wire.patience import Patience
+from checks.wire.patience import HAIR, Patience
 
 HTTPS = 443
 
@@ -69,11 +71,11 @@ class Tls(Check):
         """Read the certificate, record what it says, judge it."""
         trip = _network.Trip()
         try:
-            with Patience(self.timeout) as patience:
-                if self.address is not None:
+            if self.address is None:
+                await self._read(run, trip)
+            else:
+                with Patience(self.timeout) as patience:
                     await self._visit(self.address, patience, trip)
-                else:
-                    await self._read(patience, trip)
             check_names(trip.chain, self.names, self.target)
         except WireError as error:
             raise _network.translated(error) from None
@@ -102,14 +104,20 @@ class Tls(Check):
             await stream.flush()
             trip.kernel = trip.kernel and line.kernel
 
-    async def _read(self, patience: Patience, trip: _network.Trip) -> None:
-        patience.doing("read", "internal", f"cannot read {self.file}: no answer from the file system", ours=True)
+    async def _read(self, run: Run, trip: _network.Trip) -> None:
         try:
-            trip.chain, trouble = await off_the_loop(patience, "certificate-files", read_file, self.file, self.key_file)
+            async with asyncio.timeout(self.timeout - min(HAIR, self.timeout * 0.1)):
+                trip.chain, trouble = await in_pool(run, read_file, self.file, self.key_file)
         except Unusable as why:
             if why.ours:
                 raise Errored(Reason.INTERNAL, str(why)) from None
             raise Failed(Reason.PROTOCOL, str(why)) from None
+        except TimeoutError:
+            within = f"no answer from the file system within {show_duration(self.timeout)}"
+            raise Errored(Reason.INTERNAL, f"cannot read {self.file}: {within}") from None
+        except Failed as hanging:
+            # The disk of the machine that watches, not the target's.
+            raise Errored(Reason.INTERNAL, f"cannot read {self.file}: {hanging.sentence}") from None
         now = time()
         for certificate in trip.chain:
             code = EXPIRED if certificate.not_after <= now else NOT_YET_VALID if certificate.not_before > now else 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from checks.base import Errored, Reason
+from checks.base import Errored, Failed, Reason
 from checks.tls import Tls
 from checks.wire import contexts
 from checks.wire.certificates import matches
+from tests.checks.probing import Memory, errs
+from tests.checks.test_host import hanging_mount
 from tests.checks.web import Authority, Handle, ask, hang, serving, silent, threaded
 
 DAY = 86400
@@ -144,16 +147,26 @@ async def test_files_that_are_wrong(authority: Authority, tmp_path: Path) -> Non
     assert not [asked for asked in (expired, name, key, broken, empty, missing) if isinstance(asked.fault, Errored)]
 
 
-async def test_a_file_system_that_hangs_is_ours(authority: Authority, tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    asked = await ask(watched(str(pipe), timeout="300ms"))
-    other = await ask(watched(pem(authority, "shop.example.com")))
-    # Opened for writing, it lets go of the thread that waits to read.
-    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-    assert isinstance(asked.fault, Errored)
-    assert asked.sentence == f"cannot read {pipe}: no answer from the file system within 0.3 s"
-    assert other.fault is None
+async def test_what_is_no_file_is_told_at_once_and_keeps_no_thread(authority: Authority, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    before = threading.active_count()
+    for path, sort in ((tmp_path / "pipe", "a pipe"), (Path("/dev/zero"), "a device"), (tmp_path, "a directory")):
+        asked = await ask(watched(str(path)))
+        assert isinstance(asked.fault, Failed)
+        assert asked.sentence == f"cannot read {path}: it is {sort}, not a file"
+    assert threading.active_count() <= before + 1
+    assert (await ask(watched(pem(authority, "shop.example.com")))).fault is None
+
+
+async def test_a_file_system_that_hangs_is_ours_and_is_asked_once(authority: Authority, tmp_path: Path) -> None:
+    memory: Memory = {}
+    (tmp_path / "far").mkdir()
+    check = watched(str(tmp_path / "far/cert.pem"), timeout="300ms")
+    with hanging_mount(tmp_path / "far"):
+        await errs(check, Reason.INTERNAL, "cert.pem: no answer from the file system within 300 ms", memory=memory)
+        for _ in range(5):
+            await errs(check, Reason.INTERNAL, "cert.pem: the file system has not answered for", memory=memory)
+        assert (await ask(watched(pem(authority, "shop.example.com")))).fault is None
 
 
 @pytest.mark.parametrize(
