@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import stat
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
 
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
-
-T = TypeVar("T")
 
 VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
@@ -30,8 +28,12 @@ RUSTLS = True
 """Whether to shake hands by Rustls where it is installed: at half of OpenSSL's CPU (340 µs for 650)."""
 
 CONTEXTS_MOST = 256
-_contexts: dict[tuple[Trust, bool, tuple[int, ...]], ssl.SSLContext] = {}
-_making = threading.Lock()
+Key = tuple["Trust", bool, tuple[int, ...]]
+_contexts: dict[Key, ssl.SSLContext] = {}
+_being_made: dict[Key, Future[ssl.SSLContext]] = {}
+_starting = threading.Lock()
+_at_once = threading.BoundedSemaphore(4)
+"""A few, so that one file system that hangs does not stop what reads from others."""
 
 
 @lru_cache(maxsize=1)
@@ -61,7 +63,14 @@ class Trust:
 
     def stamps(self) -> tuple[int, ...]:
         """When each named file changed, so that a renewed one is read again. Raises OSError."""
-        return tuple(Path(file).stat().st_mtime_ns for file in (self.ca_file, self.cert_file, self.key_file) if file)
+        return tuple(_changed(file) for file in (self.ca_file, self.cert_file, self.key_file) if file)
+
+
+def _changed(file: str) -> int:
+    status = Path(file).stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(f"{file} is no file")
+    return status.st_mtime_ns
 
 
 async def context_for(trust: Trust, rustls: bool, patience: Patience) -> ssl.SSLContext:
@@ -72,45 +81,51 @@ async def context_for(trust: Trust, rustls: bool, patience: Patience) -> ssl.SSL
     try:
         key = (trust, rustls, trust.stamps())
         found = _contexts.get(key)
-        if found is None:
-            found = await off_the_loop(patience, "tls-contexts", _made_once, key)
-        return found
+        return found if found is not None else await _made(key, patience)
     except (OSError, ValueError) as why:
         files = ", ".join(file for file in (trust.ca_file, trust.cert_file, trust.key_file) if file)
         raise WireError("tls", "internal", f"cannot use the TLS settings ({files}): {why}", ours=True) from None
 
 
-async def off_the_loop(patience: Patience, pool: str, work: Callable[..., T], *arguments: Any) -> T:
-    """The result of `work`, done in the threads of that name: never in the loop's own executor, which others fill."""
-    made = patience.loop.run_in_executor(_threads(pool), work, *arguments)
+async def _made(key: Key, patience: Patience) -> ssl.SSLContext:
+    """The context, made in a thread: a thousand checks that begin at once want the same one and wait for it together.
+
+    Not by an executor: the process would not end before a file system that hangs answers.
+    """
+    with _starting:
+        found, making = _contexts.get(key), _being_made.get(key)
+        if found is not None:
+            return found
+        if making is None:
+            making = _being_made[key] = Future()
+            threading.Thread(target=_make, args=(key, making), name="tls-contexts", daemon=True).start()
     done: asyncio.Future[None] = patience.loop.create_future()
-    made.add_done_callback(lambda _: None if done.done() else done.set_result(None))
+    making.add_done_callback(lambda _: _tell(patience.loop, done))
+    await patience.wait(done)
+    return making.result()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
+    with suppress(RuntimeError):  # the loop has ended, and nobody waits
+        loop.call_soon_threadsafe(lambda: None if done.done() else done.set_result(None))
+
+
+def _make(key: Key, making: Future[ssl.SSLContext]) -> None:
+    trust, rustls, _ = key
     try:
-        await patience.wait(done)
-    except BaseException:
-        made.cancel()
-        raise
-    result: T = made.result()
-    return result
-
-
-@lru_cache
-def _threads(pool: str) -> ThreadPoolExecutor:
-    # A few, so that one file system that hangs does not stop what reads from others.
-    return ThreadPoolExecutor(4, pool)
-
-
-def _made_once(key: tuple[Trust, bool, tuple[int, ...]]) -> ssl.SSLContext:
-    # A thousand checks that begin at once want the same context: the first makes it, the others wait for it.
-    with _making:
-        found = _contexts.get(key)
-        if found is None:
-            trust, rustls, _ = key
-            found = (_with_rustls if rustls else _with_openssl)(trust)
-            if len(_contexts) >= CONTEXTS_MOST:
-                _contexts.clear()
-            _contexts[key] = found
-        return found
+        with _at_once:
+            made = (_with_rustls if rustls else _with_openssl)(trust)
+    except BaseException as why:  # handed to whoever waits
+        with _starting:
+            del _being_made[key]
+        making.set_exception(why)
+        return
+    with _starting:
+        if len(_contexts) >= CONTEXTS_MOST:
+            _contexts.clear()
+        _contexts[key] = made
+        del _being_made[key]
+    making.set_result(made)
 
 
 def _with_openssl(trust: Trust) -> ssl.SSLContext:

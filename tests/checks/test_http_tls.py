@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import os
 import ssl
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import trustme
 from checks.base import Errored, Failed, Reason, Run
 from checks.http import Http
 from checks.wire import contexts, tls
+from checks.wire.fault import WireError
 from checks.wire.patience import Patience
 from tests.checks.web import Asked, Authority, Web, ask, reply, serving, silent, then_hang, threaded
 
@@ -192,6 +195,32 @@ async def test_many_checks_that_begin_at_once_share_one_context(authority: Autho
         pairs = [(patience, contexts.suits_rustls(trust)) for patience in (first, second)]
         made = await asyncio.gather(*(contexts.context_for(trust, rustls, patience) for patience, rustls in pairs))
     assert made[0] is made[1]
+
+
+async def test_a_trust_file_that_hangs_has_one_thread_and_holds_up_no_other(
+    authority: Authority, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    hanging = (contexts.Trust(ca_file=str(pipe)), False, ())
+    try:
+        for _ in range(6):
+            with Patience(0.05) as short, pytest.raises(WireError, match=r"within 0\.05 s"):
+                await contexts._made(hanging, short)
+        [thread] = [one for one in threading.enumerate() if one.name == "tls-contexts"]
+        assert thread.daemon, "the process would wait for it to end"
+        with Patience(5) as patience:
+            assert await contexts.context_for(contexts.Trust(ca_file=authority.file), False, patience)
+    finally:
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+
+
+async def test_a_pipe_is_no_trust_file(authority: Authority, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with threaded(authority.server("localhost")) as web:
+        asked = await ask(check(web, authority, ca_file=str(tmp_path / "pipe")))
+    assert isinstance(asked.fault, Errored)
+    assert asked.sentence.endswith(f"{tmp_path / 'pipe'} is no file")
 
 
 async def test_hanging_targets_hold_few_copies_of_the_system_s_trust_store() -> None:
