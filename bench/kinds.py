@@ -75,9 +75,9 @@ def run(quick: bool) -> list[Figure]:
         rows = asyncio.run(_all(Path(root), 5 if quick else PROBES))
     return [
         Figure(
-            f"`{kind}`: CPU of a probe; longest turn of the loop at the first probe, and later",
-            f"{cpu:.2g} ms; {first:.2g} ms, {later:.2g} ms",
-            f"≤ {LONGEST_HOLD:g} ms a turn",
+            f"`{kind}`",
+            f"{cpu:.2g} ms of CPU a probe; the loop held for {first:.2g} ms by the first, {later:.2g} ms by later ones",
+            f"held ≤ {LONGEST_HOLD:g} ms",
             max(first, later) <= LONGEST_HOLD,
         )
         for kind, cpu, first, later in rows
