@@ -52,7 +52,7 @@ def _content(file: str) -> bytes:
             if not stat.S_ISREG(mode):
                 raise Unusable(f"cannot read {file}: it is {sort_of(mode)}, not a file")
             with open(descriptor, "rb", closefd=False) as stream:
-                return stream.read(LARGEST)
+                return stream.read(LARGEST) or b""  # the kernel's own may have nothing yet
         finally:
             os.close(descriptor)
     except PermissionError:

@@ -154,6 +154,9 @@ async def test_what_is_no_file_is_told_at_once_and_keeps_no_thread(authority: Au
         asked = await ask(watched(str(path)))
         assert isinstance(asked.fault, Failed)
         assert asked.sentence == f"cannot read {path}: it is {sort}, not a file"
+    if not os.geteuid():
+        asked = await ask(watched("/proc/kmsg"))
+        assert isinstance(asked.fault, Failed) and "/proc/kmsg" in asked.sentence
     assert threading.active_count() <= before + 1
     assert (await ask(watched(pem(authority, "shop.example.com")))).fault is None
 
