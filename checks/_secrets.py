@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
 from pydantic import BaseModel, GetCoreSchemaHandler, SecretStr
 from pydantic_core import core_schema
+
+MASK = "***"
+SHORTEST = 6
+"""Characters of a parameter's value from which it is looked for in other texts: a shorter one stands everywhere."""
+
+_PARAMETER = re.compile(r"(?P<name>[^&;=]+)=(?P<value>[^&;]+)")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_SECRET_WORDS = frozenset(
+    ("pass", "passwd", "passphrase", "password", "pwd", "pw", "secret", "token", "key", "apikey", "auth",
+     "authorization", "credential", "credentials", "sig", "signature")
+)  # fmt: skip
+_SECRET_ENDS = ("password", "secret", "token", "apikey", "signature")
+
+
+def _is_secret(name: str) -> bool:
+    """Whether a parameter of this name is likely to hold a secret: api_key, accessToken, X-Amz-Signature."""
+    name = unquote(name)
+    return name.lower().endswith(_SECRET_ENDS) or any(word.lower() in _SECRET_WORDS for word in _WORD.findall(name))
 
 
 class Url:
@@ -28,15 +47,25 @@ class Url:
         return self._text
 
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown: the password as written."""
-        return (self.parts.password,) if self.parts.password else ()
+        """What must not be shown: the password as written, and parameters such as ?token=, written or decoded."""
+        found = [self.parts.password] if self.parts.password else []
+        for one in _PARAMETER.finditer(self.parts.query):
+            if _is_secret(one["name"]):
+                forms = dict.fromkeys((one["value"], unquote(one["value"]), unquote_plus(one["value"])))
+                found += [form for form in forms if len(form) >= SHORTEST]
+        return tuple(found)
 
     def __str__(self) -> str:
         parts = self.parts
-        if parts.password is None and parts.username is None:
+        query = _PARAMETER.sub(lambda one: f"{one['name']}={MASK}" if _is_secret(one["name"]) else one[0], parts.query)
+        if query != parts.query:
+            parts = parts._replace(query=query)
+        elif parts.password is None and parts.username is None:
             return self._text
+        if parts.password is None and parts.username is None:
+            return parts.geturl()
         where = parts.netloc.rpartition("@")[2]
-        who = "***" if parts.username and not parts.password else f"{parts.username}:***"
+        who = MASK if parts.username and not parts.password else f"{parts.username}:{MASK}"
         return parts._replace(netloc=f"{who}@{where}").geturl()
 
     def __repr__(self) -> str:
