@@ -8,12 +8,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from checks import _alertmanager_answers as answers
-from checks._api import Api
-from checks._expect import brief
-from checks._pool import in_pool
-from checks._web_api import ApiCheck, exported
 from checks.base import Errored, Failed, Measurement, Reason, Recommended, Run
+from checks.parts.api import Api
+from checks.parts.http.expect import brief
+from checks.parts.pool import in_pool
+from checks.parts.vendors import alertmanager as answers
+from checks.parts.vendors.web_api import ApiCheck, exported
 from checks.units import show_duration
 
 SHOWN = 10

@@ -8,15 +8,15 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
-from checks._backup_files import Backup as File
-from checks._backup_files import backups_of, date_expression, disks_of, size_ratio
-from checks._backup_restore import Restore, restore
-from checks._backup_scheme import Keep
-from checks._backup_test import Verdict, progress, tested
-from checks._log_time import Zone
-from checks._paths import AbsolutePath, SeveralPaths
-from checks._pool import in_pool
 from checks.base import Check, Failed, Measurement, Reason, Recommended, Run
+from checks.parts.backup.files import Backup as File
+from checks.parts.backup.files import backups_of, date_expression, disks_of, size_ratio
+from checks.parts.backup.restore import Restore, restore
+from checks.parts.backup.scheme import Keep
+from checks.parts.backup.test import Verdict, progress, tested
+from checks.parts.logfile.time import Zone
+from checks.parts.paths import AbsolutePath, SeveralPaths
+from checks.parts.pool import in_pool
 from checks.units import Duration, Share, Size, show_duration, show_size
 
 FIRST, SEEN = "first", "seen"

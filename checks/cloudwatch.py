@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from checks import _network
-from checks._api import Answer
-from checks._aws import Aws, Credentials, address, web_address
-from checks._cloudwatch_logs import LogEvent, search
 from checks.base import DURATION, Check, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts import network as _network
+from checks.parts.api import Answer
+from checks.parts.aws.asking import Aws, Credentials, address, web_address
+from checks.parts.aws.cloudwatch_logs import LogEvent, search
 from checks.units import Duration
 from checks.wire.certificates import visible
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from checks._nagios import STATES, Item, Range, Said, read
-from checks._program import Ended, run_program
 from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, printable
+from checks.parts.nagios import STATES, Item, Range, Said, read
+from checks.parts.program import Ended, run_program
 
 PATH = (
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:"

@@ -11,15 +11,15 @@ from urllib.parse import quote
 import orjson
 from pydantic import AfterValidator, Field, model_validator
 
-from checks import _engine_answers as engine
-from checks import _network as network
-from checks._api import Api
-from checks._container_changes import trouble
-from checks._container_measurements import MEASUREMENTS, RECOMMENDED
-from checks._container_records import record
-from checks._engine_answers import Event, Use
-from checks._json_values import dig, header_date, text
 from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts import network
+from checks.parts.api import Api
+from checks.parts.container import engine
+from checks.parts.container.changes import trouble
+from checks.parts.container.engine import Event, Use
+from checks.parts.container.measurements import MEASUREMENTS, RECOMMENDED
+from checks.parts.container.records import record
+from checks.parts.json_values import dig, header_date, text
 from checks.units import Duration
 from checks.wire.certificates import visible
 

@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from checks import _network
-from checks._dns_answers import Expect, behind, is_signed
-from checks._dns_asking import PORTS, Question, Transport, ask
 from checks.base import Check, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts import network as _network
+from checks.parts.dns.answers import Expect, behind, is_signed
+from checks.parts.dns.asking import PORTS, Question, Transport, ask
 from checks.wire import dnsmessage
 from checks.wire.certificates import visible
 from checks.wire.dnsmessage import Message

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from checks import _grpc_health, _network
-from checks._pool import in_pool
-from checks._request import AGENT, is_sensitive
 from checks.base import Check, Errored, Failed, Measurement, Reason, Run, Url
+from checks.parts import network as _network
+from checks.parts.http.request import AGENT, is_sensitive
+from checks.parts.pool import in_pool
+from checks.parts.vendors import grpc_health as _grpc_health
 from checks.wire.fault import WireError
 from checks.wire.http1 import Stream
 from checks.wire.patience import Patience

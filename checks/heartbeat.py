@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from checks._heartbeat_schedule import Cron, Period, Schedule
-from checks._heartbeat_state import Ping, Rules, Standing, State, is_uuid, judged, recalled, taken, watched
 from checks.base import KEPT, Check, Failed, Measurement, Reason, Recommended, Run
+from checks.parts.heartbeat.schedule import Cron, Period, Schedule
+from checks.parts.heartbeat.state import Ping, Rules, Standing, State, is_uuid, judged, recalled, taken, watched
 from checks.units import Duration, Size, show_duration
 
 MEMORY = "heartbeat"

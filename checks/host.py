@@ -10,15 +10,15 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from checks import _host_records as records
-from checks._folder_size import Walk
-from checks._host_cgroup import own_group
-from checks._host_measurements import MEASUREMENTS, RECOMMENDED
-from checks._host_mounts import MOST, Chosen, Unseen, chosen, spaces
-from checks._host_proc import Machine, NoProc, read
-from checks._host_processes import busiest, largest, processes, stuck
-from checks._pool import HANGING, in_pool
 from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, printable
+from checks.parts.host import records
+from checks.parts.host.cgroup import own_group
+from checks.parts.host.folder_size import Walk
+from checks.parts.host.measurements import MEASUREMENTS, RECOMMENDED
+from checks.parts.host.mounts import MOST, Chosen, Unseen, chosen, spaces
+from checks.parts.host.proc import Machine, NoProc, read
+from checks.parts.host.processes import busiest, largest, processes, stuck
+from checks.parts.pool import HANGING, in_pool
 from checks.units import Duration
 from checks.wire.certificates import visible
 

@@ -16,12 +16,13 @@ from pydantic import (
     model_validator,
 )  # fmt: skip
 
-from checks import _answer, _network
-from checks._exchange import REDIRECTS, Method, exchange
-from checks._expect import Expect, JsonPath, evaluated
-from checks._jsonpath import compile_number
-from checks._request import BasicAuth, Hop, Sender, basic, is_sensitive, redirected, web_address
 from checks.base import Check, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts import network as _network
+from checks.parts.http import answer as _answer
+from checks.parts.http.exchange import REDIRECTS, Method, exchange
+from checks.parts.http.expect import Expect, JsonPath, evaluated
+from checks.parts.http.jsonpath import compile_number
+from checks.parts.http.request import BasicAuth, Hop, Sender, basic, is_sensitive, redirected, web_address
 from checks.units import Size
 from checks.wire import http1
 from checks.wire.fault import WireError

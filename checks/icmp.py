@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from checks import _network
 from checks.base import Check, Failed, Measurement, Reason, Recommended, Run
+from checks.parts import network as _network
 from checks.units import Duration, Share, show_duration
 from checks.wire.echo import Echoes, Volley, ping
 from checks.wire.fault import WireError

@@ -11,13 +11,13 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from checks import _network
-from checks._journey_requests import address
-from checks._journey_run import Course
-from checks._journey_steps import Step
-from checks._placeholders import is_one
-from checks._request import BasicAuth, Hop, Sender, basic, is_sensitive, web_address
 from checks.base import Check, Errored, Failed, Measurement, Recommended, Run, Url
+from checks.parts import network as _network
+from checks.parts.http.request import BasicAuth, Hop, Sender, basic, is_sensitive, web_address
+from checks.parts.journey.placeholders import is_one
+from checks.parts.journey.requests import address
+from checks.parts.journey.run import Course
+from checks.parts.journey.steps import Step
 from checks.units import Duration, Size, show_duration
 
 SHARE = 0.97

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-NOT_KINDS = frozenset({"base", "kinds", "units", "wire"})
+NOT_KINDS = frozenset({"base", "kinds", "parts", "units", "wire"})
 
 
 class UnknownKind(ValueError):

@@ -9,15 +9,16 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from checks import _kubernetes_access as access
-from checks import _network as network
-from checks._api import Answer, Api
-from checks._json_values import header_date, moment, number, text, values
-from checks._kubernetes_access import Access
-from checks._kubernetes_lists import Cluster, path_of
-from checks._kubernetes_measurements import MEASUREMENTS, RECOMMENDED
-from checks._kubernetes_pods import Pod, cron_job, job, node, pod
-from checks._kubernetes_records import (
+from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts import network
+from checks.parts.api import Answer, Api
+from checks.parts.json_values import header_date, moment, number, text, values
+from checks.parts.kubernetes import access
+from checks.parts.kubernetes.access import Access
+from checks.parts.kubernetes.lists import Cluster, path_of
+from checks.parts.kubernetes.measurements import MEASUREMENTS, RECOMMENDED
+from checks.parts.kubernetes.pods import Pod, cron_job, job, node, pod
+from checks.parts.kubernetes.records import (
     Patience,
     Wrong,
     record_cron_jobs,
@@ -27,9 +28,8 @@ from checks._kubernetes_records import (
     record_rollouts,
     shown,
 )
-from checks._kubernetes_rollout import KINDS, Rollout, rollout
-from checks._pool import in_pool
-from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts.kubernetes.rollout import KINDS, Rollout, rollout
+from checks.parts.pool import in_pool
 from checks.units import Duration
 from checks.wire.certificates import visible
 

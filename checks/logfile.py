@@ -8,25 +8,25 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from checks._log_container import Container, read_container
-from checks._log_files import Budget, follow, newest_of, tail
-from checks._log_forbidden import Forbid
-from checks._log_journal import Journal, read_journal
-from checks._log_measurements import KEPT, Totals, declared, record_files, record_pattern, remembered
-from checks._log_patterns import (
+from checks.base import Check, Failed, Measurement, Reason, Recommended, Run
+from checks.parts.logfile.container import Container, read_container
+from checks.parts.logfile.files import Budget, follow, newest_of, tail
+from checks.parts.logfile.forbidden import Forbid
+from checks.parts.logfile.journal import Journal, read_journal
+from checks.parts.logfile.measurements import KEPT, Totals, declared, record_files, record_pattern, remembered
+from checks.parts.logfile.patterns import (
     Pattern,
     Rules,
     Tally,
     percentile,
     shorthand,
 )
-from checks._log_records import Cutter, Multiline, Read
-from checks._log_rotation import Followed, Spot
-from checks._log_time import Time
-from checks._paths import SeveralPaths
-from checks._pool import in_pool
-from checks._regex import Re2
-from checks.base import Check, Failed, Measurement, Reason, Recommended, Run
+from checks.parts.logfile.records import Cutter, Multiline, Read
+from checks.parts.logfile.rotation import Followed, Spot
+from checks.parts.logfile.time import Time
+from checks.parts.paths import SeveralPaths
+from checks.parts.pool import in_pool
+from checks.parts.regex import Re2
 from checks.units import Duration, Size, show_duration
 
 LAST, ATTEMPTS = "last records", "attempts"

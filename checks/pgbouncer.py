@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from checks._pgwire import Answer, Refused
-from checks._postgres_session import Asking, Dsn, Server
 from checks.base import DURATION, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts.postgres.session import Asking, Dsn, Server
+from checks.parts.postgres.wire import Answer, Refused
 from checks.units import show_duration
 
 CONSOLE = "pgbouncer"

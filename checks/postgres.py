@@ -6,17 +6,21 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from checks import _postgres_sections, _postgres_server, _postgres_sessions, _postgres_statements, _postgres_tables
-from checks._pgwire import Question
-from checks._postgres_diagnosis import diagnose
-from checks._postgres_recommended import RECOMMENDED
-from checks._postgres_sections import Reader, Sections, document
-from checks._postgres_server import OLDEST, record_server, server_query, usable_connections
-from checks._postgres_session import Asking, Dsn, Server
-from checks._postgres_sessions import record_sessions, sessions_query
-from checks._postgres_statements import Statements
-from checks._postgres_tables import Disk, Tables
 from checks.base import Check, Errored, Measurement, Reason, Recommended, Run
+from checks.parts.postgres import sections as _postgres_sections
+from checks.parts.postgres import server as _postgres_server
+from checks.parts.postgres import sessions as _postgres_sessions
+from checks.parts.postgres import statements as _postgres_statements
+from checks.parts.postgres import tables as _postgres_tables
+from checks.parts.postgres.diagnosis import diagnose
+from checks.parts.postgres.recommended import RECOMMENDED
+from checks.parts.postgres.sections import Reader, Sections, document
+from checks.parts.postgres.server import OLDEST, record_server, server_query, usable_connections
+from checks.parts.postgres.session import Asking, Dsn, Server
+from checks.parts.postgres.sessions import record_sessions, sessions_query
+from checks.parts.postgres.statements import Statements
+from checks.parts.postgres.tables import Disk, Tables
+from checks.parts.postgres.wire import Question
 from checks.units import Duration
 
 

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from checks import _promql_answers as answers
-from checks._pool import in_pool
-from checks._web_api import LONGEST_LABEL, ApiCheck, exported
 from checks.base import Errored, Failed, Measurement, Reason, Recommended, Run
+from checks.parts.pool import in_pool
+from checks.parts.vendors import promql as answers
+from checks.parts.vendors.web_api import LONGEST_LABEL, ApiCheck, exported
 
 LARGEST, LARGEST_TARGETS = 2**19, 2**22
 """Bytes of an answer: a thousand series, and a thousand targets, of which Prometheus tells all it has discovered."""

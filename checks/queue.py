@@ -8,15 +8,15 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from checks import _network as network
-from checks._queue_bullmq import BullMq
-from checks._queue_list import ListQueue
-from checks._queue_measurements import BY_GROUP, MEASUREMENTS, RECOMMENDED
-from checks._queue_reading import Moved
-from checks._queue_stream import StreamQueue
-from checks._redis_link import Door, RedisUrl, door, linked, passwords
-from checks._redis_sentinel import Sentinel, find_master, master_name
 from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run
+from checks.parts import network
+from checks.parts.queue.bullmq import BullMq
+from checks.parts.queue.list import ListQueue
+from checks.parts.queue.measurements import BY_GROUP, MEASUREMENTS, RECOMMENDED
+from checks.parts.queue.reading import Moved
+from checks.parts.queue.stream import StreamQueue
+from checks.parts.redis.link import Door, RedisUrl, door, linked, passwords
+from checks.parts.redis.sentinel import Sentinel, find_master, master_name
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
 

@@ -9,17 +9,17 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from checks import _network as network
-from checks import _redis_diagnosis as diagnosis
-from checks._redis_answers import parse_info
-from checks._redis_cluster import Cluster, Node, down, read_nodes, record_cluster, worth_asking
-from checks._redis_link import PORT, Door, Link, RedisUrl, door, linked, passwords, remember_limit
-from checks._redis_measurements import MEASUREMENTS, RECOMMENDED, by_node
-from checks._redis_record import Recorder
-from checks._redis_sample import Sample, sample_expiry
-from checks._redis_sentinel import Sentinel, find_master, master_name
-from checks._resp import Refused, Reply
 from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run
+from checks.parts import network
+from checks.parts.redis import diagnosis
+from checks.parts.redis.answers import parse_info
+from checks.parts.redis.cluster import Cluster, Node, down, read_nodes, record_cluster, worth_asking
+from checks.parts.redis.link import PORT, Door, Link, RedisUrl, door, linked, passwords, remember_limit
+from checks.parts.redis.measurements import MEASUREMENTS, RECOMMENDED, by_node
+from checks.parts.redis.record import Recorder
+from checks.parts.redis.resp import Refused, Reply
+from checks.parts.redis.sample import Sample, sample_expiry
+from checks.parts.redis.sentinel import Sentinel, find_master, master_name
 from checks.wire.certificates import visible
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience

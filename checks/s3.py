@@ -10,13 +10,13 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from checks import _network
-from checks._aws import Aws, Credentials, web_address
-from checks._aws_signature import encoded
-from checks._pool import in_pool
-from checks._regex import Re2, compiled
-from checks._s3_listing import Listing, Stored, Tally, read_listing, size
 from checks.base import DURATION, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts import network as _network
+from checks.parts.aws.asking import Aws, Credentials, web_address
+from checks.parts.aws.s3_listing import Listing, Stored, Tally, read_listing, size
+from checks.parts.aws.signature import encoded
+from checks.parts.pool import in_pool
+from checks.parts.regex import Re2, compiled
 from checks.units import Duration, show_duration, show_size
 from checks.wire.certificates import visible
 

@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from checks._certificate_file import Unusable, read_file
-from checks._paths import AbsolutePath
-from checks._pool import in_pool
-from checks._secret_state import Seen, State, read_secret
 from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run
+from checks.parts.certificate_file import Unusable, read_file
+from checks.parts.paths import AbsolutePath
+from checks.parts.pool import in_pool
+from checks.parts.secret_state import Seen, State, read_secret
 from checks.units import Duration, show_duration
 
 KEPT = "secret"

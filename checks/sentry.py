@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from checks import _sentry_answers as answers
-from checks._api import Api
-from checks._network import TlsSettings
-from checks._request import web_address
 from checks.base import Check, Measurement, Recommended, Run, Url
+from checks.parts.api import Api
+from checks.parts.http.request import web_address
+from checks.parts.network import TlsSettings
+from checks.parts.vendors import sentry as answers
 from checks.units import Duration
 
 SHOWN = 8

@@ -6,11 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from checks._pgwire import Answer, Question, Refused
-from checks._postgres_session import Dsn, Server
-from checks._sql_answer import Column, Expectation, rows, show
-from checks._sql_values import LONGEST, TIMES, NotANumber, number, shown
 from checks.base import DURATION, UNITS, Check, Errored, Failed, Measurement, Reason, Run
+from checks.parts.postgres.session import Dsn, Server
+from checks.parts.postgres.wire import Answer, Question, Refused
+from checks.parts.sql.answer import Column, Expectation, rows, show
+from checks.parts.sql.values import LONGEST, TIMES, NotANumber, number, shown
 from checks.units import Duration
 
 AGE = "age"

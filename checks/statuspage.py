@@ -10,12 +10,13 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from checks._api import Answer, Api
-from checks._expect import brief
-from checks._network import TlsSettings
-from checks._pool import in_pool
-from checks._request import web_address
-from checks._status_page import (
+from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts.api import Answer, Api
+from checks.parts.http.expect import brief
+from checks.parts.http.request import web_address
+from checks.parts.network import TlsSettings
+from checks.parts.pool import in_pool
+from checks.parts.statuspage.page import (
     DEGRADED,
     LEVELS,
     MAJOR_OUTAGE,
@@ -26,9 +27,8 @@ from checks._status_page import (
     Unreadable,
     finding,
 )
-from checks._status_vendors import FORMATS, VENDORS, Format, FormatName
-from checks._status_words import parsed
-from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts.statuspage.vendors import FORMATS, VENDORS, Format, FormatName
+from checks.parts.statuspage.words import parsed
 from checks.units import Duration
 
 LARGEST = 2**20

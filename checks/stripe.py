@@ -9,11 +9,20 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from checks import _network
-from checks._api import Api
-from checks._stripe_api import LARGEST, StripeApi
-from checks._stripe_events import DECLINED, MINUTE, OUTCOMES, PAYMENT_TYPES, SUCCEEDED, Ledger, read_event, words
 from checks.base import DIAGNOSIS, DURATION, Check, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts import network as _network
+from checks.parts.api import Api
+from checks.parts.vendors.stripe_api import LARGEST, StripeApi
+from checks.parts.vendors.stripe_events import (
+    DECLINED,
+    MINUTE,
+    OUTCOMES,
+    PAYMENT_TYPES,
+    SUCCEEDED,
+    Ledger,
+    read_event,
+    words,
+)
 from checks.units import Duration, show_duration
 from checks.wire.certificates import visible
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from checks import _network
-from checks._regex import Re2, compiled
 from checks.base import Check, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts import network as _network
+from checks.parts.regex import Re2, compiled
 from checks.wire.connect import Line
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience

@@ -11,10 +11,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from checks import _network
-from checks._pool import in_pool
-from checks._temporal_calls import REGISTERED, Frontend, Queue
 from checks.base import DIAGNOSIS, DURATION, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts import network as _network
+from checks.parts.pool import in_pool
+from checks.parts.vendors.temporal import REGISTERED, Frontend, Queue
 from checks.units import Duration, show_duration
 from checks.wire.certificates import visible
 from checks.wire.fault import WireError

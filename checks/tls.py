@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from checks import _network
-from checks._certificate_file import Unusable, read_file
-from checks._pool import in_pool
-from checks._starttls import start_tls
 from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.parts import network as _network
+from checks.parts.certificate_file import Unusable, read_file
+from checks.parts.pool import in_pool
+from checks.parts.starttls import start_tls
 from checks.units import show_duration
 from checks.wire.certificates import EXPIRED, NOT_YET_VALID, Certificate, matches, untrusted
 from checks.wire.fault import WireError

@@ -8,12 +8,13 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from checks import _network, _socketio
-from checks._exchange import exchange
-from checks._regex import Re2, found
-from checks._request import Hop, Sender, basic, is_sensitive
-from checks._socketio import SocketIo
 from checks.base import Check, Errored, Failed, Measurement, Reason, Run, Url
+from checks.parts import network as _network
+from checks.parts.http.exchange import exchange
+from checks.parts.http.request import Hop, Sender, basic, is_sensitive
+from checks.parts.regex import Re2, found
+from checks.parts.vendors import socketio as _socketio
+from checks.parts.vendors.socketio import SocketIo
 from checks.wire import websocket as wire
 from checks.wire.certificates import visible
 from checks.wire.fault import WireError

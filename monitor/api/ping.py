@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import structlog
 from aiohttp import web
 
-from checks._heartbeat_state import Action, Ping, is_uuid
 from checks.base import printable
+from checks.parts.heartbeat.state import Action, Ping, is_uuid
 from monitor.api.v2_requests import WHILE_READING
 from monitor.memories import NotWritten
 

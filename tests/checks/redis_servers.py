@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest_asyncio
 import trustme
 
-from checks._redis_cluster import SLOTS
+from checks.parts.redis.cluster import SLOTS
 from monitor.demo.servers import Valkey, free_port
 from tests.skips import missing
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import ValidationError
 
-from checks import _alertmanager_answers as answers
-from checks._api import Answer
 from checks.alertmanager import Alertmanager
 from checks.base import Failed, Reason
+from checks.parts.api import Answer
+from checks.parts.vendors import alertmanager as answers
 from tests import alertmanager as real
 from tests.checks import web
 from tests.checks.probing import asked, errs, evidence, fails, value, values

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from checks._api import Answer, Api
-from checks._network import TlsSettings
 from checks.base import Errored, Failed, Reason
+from checks.parts.api import Answer, Api
+from checks.parts.network import TlsSettings
 from tests.checks import web
 from tests.faults import FaultProxy
 from tests.leaks import held, left_since

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks._aws import FOUND, Credentials
-from checks._aws_signature import Keys, encoded, query_string, signed
 from checks.base import Errored, Reason, Run
 from checks.cloudwatch import Cloudwatch
+from checks.parts.aws.asking import FOUND, Credentials
+from checks.parts.aws.signature import Keys, encoded, query_string, signed
 from checks.s3 import S3
 from tests.checks import web
 from tests.checks.moto import REGION, Moto

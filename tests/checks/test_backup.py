@@ -24,12 +24,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks import _backup_test
-from checks._backup_content import Unreadable, decoder_of
-from checks._backup_reading import Reading
-from checks._backup_scheme import Keep
 from checks.backup import Backup
 from checks.base import KEPT, Errored, Failed, Reason, Run
+from checks.parts.backup import test as _backup_test
+from checks.parts.backup.content import Unreadable, decoder_of
+from checks.parts.backup.reading import Reading
+from checks.parts.backup.scheme import Keep
 from monitor.demo.servers import Postgres, Valkey, postgres_tool
 from tests.checks.probing import Memory, asked, errs, evidence, fails, value, values
 from tests.servers import NewPostgres, NewValkey

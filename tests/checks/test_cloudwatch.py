@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks._cloudwatch_logs import Found, LogEvent
 from checks.base import Reason, Run
 from checks.cloudwatch import Cloudwatch, _times
+from checks.parts.aws.cloudwatch_logs import Found, LogEvent
 from tests.checks import web
 from tests.checks.moto import REGION, Moto
 from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values

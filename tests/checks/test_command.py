@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from checks import _program
-from checks._nagios import MOST_ITEMS, Item, Range, parse_range, perfdata, read
-from checks._pool import MOST, in_pool
 from checks.base import Errored, Outcome, Reason, Run
 from checks.command import Command
+from checks.parts import program as _program
+from checks.parts.nagios import MOST_ITEMS, Item, Range, parse_range, perfdata, read
+from checks.parts.pool import MOST, in_pool
 from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values
 from tests.leaks import held, left_since
 from tests.skips import missing

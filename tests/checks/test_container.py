@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks import _engine_answers as answers
-from checks._container_changes import changes, remembered
-from checks._json_values import moment
 from checks.base import Failed, Reason, Run
 from checks.container import Container
+from checks.parts.container import engine as answers
+from checks.parts.container.changes import changes, remembered
+from checks.parts.json_values import moment
 from tests.checks.cluster import CUTS, HANGS, broken
 from tests.checks.engine import container_engine
 from tests.checks.probing import Memory, asked, errs, evidence, fails, result_of, value, values

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks._cookies import MOST_AT_ALL, Cookies
+from checks.parts.journey.cookies import MOST_AT_ALL, Cookies
 from checks.wire.http1 import Answer
 
 SHOP = "https://www.shop.test/a/login"

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from checks import _grpc_health
 from checks.base import Failed, Reason, Run
 from checks.grpc import Grpc
+from checks.parts.vendors import grpc_health as _grpc_health
 from monitor.demo.servers import Temporal
 from tests.checks.probing import asked, errs, evidence, fails, value, values
 from tests.checks.web import Authority, Web, ask, closed_port, endless, full, hang, reply, serving, silent, then_hang

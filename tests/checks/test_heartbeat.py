@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from checks._heartbeat_schedule import EARLY, Cron, Period
-from checks._heartbeat_state import (
+from checks.base import KEPT, KEPT_MOST, Failed, Outcome, Reason, Run
+from checks.heartbeat import LISTENING, MEMORY, Heartbeat
+from checks.parts.heartbeat.schedule import EARLY, Cron, Period
+from checks.parts.heartbeat.state import (
     EXCERPT,
     MOST_PINGS,
     MOST_RUNS,
@@ -29,8 +31,6 @@ from checks._heartbeat_state import (
     taken,
     watched,
 )  # fmt: skip
-from checks.base import KEPT, KEPT_MOST, Failed, Outcome, Reason, Run
-from checks.heartbeat import LISTENING, MEMORY, Heartbeat
 from monitor.api.ping import Asked, Refused, read_path
 from tests.checks.probing import asked, evidence, fails, result_of, value, values
 

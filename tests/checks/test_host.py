@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks import _host_proc as linux
-from checks import _trend
-from checks._folder_size import Walk
-from checks._host_cgroup import own_group
-from checks._host_mounts import Chosen, chosen
-from checks._recent import happened
 from checks.base import Errored, Failed, Reason, Run
 from checks.host import Host, Troubles
+from checks.parts import trend as _trend
+from checks.parts.host import proc as linux
+from checks.parts.host.cgroup import own_group
+from checks.parts.host.folder_size import Walk
+from checks.parts.host.mounts import Chosen, chosen
+from checks.parts.recent import happened
 from tests.checks.probing import Memory, asked, errs, evidence, fails, result_of, value, values
 from tests.skips import refused
 
@@ -384,7 +384,7 @@ async def test_a_disk_that_fills_is_full_when_it_will_be(tmp_path: Path) -> None
         assert value(run, "disk_used_ratio") == 0.25
         assert value(run, "disk_growth_bytes_per_day") == pytest.approx(4 * 2**20 * 24)
         assert value(run, "disk_full_in_seconds") == pytest.approx(3 * HOUR)
-        assert value(run, "inodes_total") == 100
+        assert value(run, "inodes") == 100
         assert value(run, "inodes_used_ratio") == pytest.approx(0.03)
         for file in tmp_path.iterdir():
             file.unlink()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from checks._jsonpath import NotANumber, compile_number, compile_path
+from checks.parts.http.jsonpath import NotANumber, compile_number, compile_path
 
 DOCUMENT = {
     "a": 6, "b": 2, "c": 0.5, "text": "x", "none": None, "yes": True,

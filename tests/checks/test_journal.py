@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from checks import _log_journal
-from checks._log_journal import entries
 from checks.base import KEPT, Reason, Run
 from checks.logfile import Logfile
+from checks.parts.logfile import journal as _log_journal
+from checks.parts.logfile.journal import entries
 from tests.checks.probing import Memory, asked, errs, evidence, fails, value
 from tests.skips import missing
 

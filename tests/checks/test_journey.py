@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from checks._journey_run import Course
-from checks._network import Trip
 from checks.base import Failed, Outcome, Reason, Run
 from checks.journey import Journey
+from checks.parts.journey.run import Course
+from checks.parts.network import Trip
 from monitor.prober import Prober
 from tests.checks import web
 from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks import _kubernetes_access as access
-from checks._kubernetes_pods import job as read_job
-from checks._kubernetes_pods import node as read_node
-from checks._kubernetes_pods import pod as read_pod
-from checks._kubernetes_rollout import rollout
 from checks.base import Failed, Reason, Run
 from checks.kubernetes import Kubernetes
+from checks.parts.kubernetes import access
+from checks.parts.kubernetes.pods import job as read_job
+from checks.parts.kubernetes.pods import node as read_node
+from checks.parts.kubernetes.pods import pod as read_pod
+from checks.parts.kubernetes.rollout import rollout
 from tests.checks.cluster import (
     APPS,
     AT,

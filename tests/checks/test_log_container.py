@@ -16,10 +16,10 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks._engine_logs import log_lines, unframed
-from checks._log_container import Container
 from checks.base import KEPT, Reason
 from checks.logfile import Logfile
+from checks.parts.engine_logs import log_lines, unframed
+from checks.parts.logfile.container import Container
 from tests.checks.probing import Memory, asked, errs, evidence, fails, value
 
 NANO = 10**9

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks._log_files import Budget, follow
-from checks._log_forbidden import Forbid, is_card
-from checks._log_patterns import Tally
-from checks._log_records import BLOCK, LONGEST, Cutter
-from checks._log_rotation import Spot
-from checks._log_time import Time
 from checks.base import KEPT, Failed, Reason, Run
 from checks.logfile import Logfile
+from checks.parts.logfile.files import Budget, follow
+from checks.parts.logfile.forbidden import Forbid, is_card
+from checks.parts.logfile.patterns import Tally
+from checks.parts.logfile.records import BLOCK, LONGEST, Cutter
+from checks.parts.logfile.rotation import Spot
+from checks.parts.logfile.time import Time
 from tests.checks.probing import Memory, asked, errs, evidence, fails, value, values
 
 START = 1_788_220_800.0

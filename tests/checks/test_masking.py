@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks._masking import HEAD, masked
-from checks._placeholders import fill, fill_json, is_one, wanted
+from checks.parts.journey.placeholders import fill, fill_json, is_one, wanted
+from checks.parts.masking import HEAD, masked
 
 SECRETS = st.text(st.characters(codec="utf-8", exclude_characters="*"), min_size=4, max_size=60)
 TEXTS = st.text(max_size=40)

@@ -13,9 +13,9 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks._pglogin import NotScram, Scram, salted_password
-from checks._sql_text import masked
 from checks.base import Reason
+from checks.parts.postgres.login import NotScram, Scram, salted_password
+from checks.parts.sql.text import masked
 from checks.postgres import Postgres
 from checks.sql import Sql
 from monitor.demo.servers import Postgres as Server

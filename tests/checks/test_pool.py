@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from checks._pool import MOST, in_pool
 from checks.base import Failed, Reason, Run
+from checks.parts.pool import MOST, in_pool
 
 
 def read(file: Path) -> bytes:

@@ -15,10 +15,8 @@ import pytest
 import trustme
 from pydantic import ValidationError
 
-from checks import _postgres_sections as sections
-from checks import _postgres_statements as statements
-from checks import _postgres_tables as tables
 from checks.base import Errored, Failed, Reason, Run
+from checks.parts.postgres import sections, statements, tables
 from checks.postgres import Postgres as Check
 from monitor.demo.servers import Postgres
 from tests.faults import FaultProxy

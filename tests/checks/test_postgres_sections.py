@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.thresholds import parse
-from checks._growing import MOST, growing
-from checks._pgwire import Question
-from checks._postgres_server import server_query
-from checks._postgres_sessions import sessions_query
-from checks._postgres_statements import Counters, slow_since
 from checks.base import KEPT_MOST, Reason, Run
+from checks.parts.growing import MOST, growing
+from checks.parts.postgres.server import server_query
+from checks.parts.postgres.sessions import sessions_query
+from checks.parts.postgres.statements import Counters, slow_since
+from checks.parts.postgres.wire import Question
 from checks.postgres import Postgres
 from monitor.demo.servers import Postgres as Server
 from tests.checks.probing import Memory, asked, errs, evidence, fails, value, values

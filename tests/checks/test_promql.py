@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import ValidationError
 
-from checks import _promql_answers as answers
-from checks._api import Answer
 from checks.base import Errored, Failed, Reason, Run
+from checks.parts.api import Answer
+from checks.parts.vendors import promql as answers
 from checks.promql import Promql
 from tests.checks import web
 from tests.checks.probing import asked, errs, evidence, fails, value, values

@@ -17,11 +17,11 @@ from bullmq import Worker
 from pydantic import ValidationError
 from redis.asyncio import Redis as Client
 
-from checks._queue_bullmq_answers import Job, Standing, worker_names
-from checks._queue_reading import when
-from checks._queue_share import ended_by_counters, known_since
-from checks._queue_stream import following, made_at, record_group
 from checks.base import Reason, Run
+from checks.parts.queue.bullmq_answers import Job, Standing, worker_names
+from checks.parts.queue.reading import when
+from checks.parts.queue.share import ended_by_counters, known_since
+from checks.parts.queue.stream import following, made_at, record_group
 from checks.queue import Queue
 from monitor.demo.servers import Valkey, free_port
 from tests.checks.probing import Memory, asked, errs, evidence, fails, value, values

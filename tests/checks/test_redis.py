@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from checks._redis_answers import parse_info, slow_entry
-from checks._resp import Refused, Replies, command
 from checks.base import Errored, Failed, Reason, Run
+from checks.parts.redis.answers import parse_info, slow_entry
+from checks.parts.redis.resp import Refused, Replies, command
 from checks.redis import Redis as Check
 from checks.wire.fault import WireError
 from monitor.demo.servers import Valkey

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import trustme
 
-from checks._redis_diagnosis import costly, summary
-from checks._redis_sample import scanned, shape
 from checks.base import Reason, Run
+from checks.parts.redis.diagnosis import costly, summary
+from checks.parts.redis.sample import scanned, shape
 from checks.redis import Redis
 from monitor.demo.servers import Valkey
 from tests.checks.probing import asked, errs, evidence, fails, value, values

@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from checks._redis_cluster import down, read_nodes, worth_asking
-from checks._redis_sentinel import View, elected
 from checks.base import Reason
+from checks.parts.redis.cluster import down, read_nodes, worth_asking
+from checks.parts.redis.sentinel import View, elected
 from checks.redis import Redis
 from monitor.demo.servers import Valkey, free_port
 from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks._s3_listing import read_listing
 from checks.base import Failed, Reason, Run
+from checks.parts.aws.s3_listing import read_listing
 from checks.s3 import S3
 from tests.checks import web
 from tests.checks.moto import REGION, Moto

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks._secret_state import State
 from checks.base import KEPT, Failed, Outcome, Reason, Run
+from checks.parts.secret_state import State
 from checks.secret_age import SecretAge
 from tests.checks.probing import Memory, asked, errs, fails, result_of, value, values
 

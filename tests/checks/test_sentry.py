@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import ValidationError
 
-from checks import _sentry_answers as answers
-from checks._api import Answer
 from checks.base import Errored, Failed, Reason
+from checks.parts.api import Answer
+from checks.parts.vendors import sentry as answers
 from checks.sentry import Sentry
 from tests.checks import web
 from tests.checks.probing import asked, errs, evidence, fails, value, values

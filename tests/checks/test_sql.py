@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 from pydantic import ValidationError
 
-from checks._sql_values import BOOL, INTERVAL, NotANumber, is_same, number
 from checks.base import Reason
+from checks.parts.sql.values import BOOL, INTERVAL, NotANumber, is_same, number
 from checks.sql import Sql
 from monitor.demo.servers import Postgres
 from tests.checks.probing import asked, errs, evidence, fails, value, values

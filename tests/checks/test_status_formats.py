@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks._status_page import Finding, Unreadable, finding
-from checks._status_vendors import FORMATS, VENDORS, FormatName
-from checks._status_words import parsed
+from checks.parts.statuspage.page import Finding, Unreadable, finding
+from checks.parts.statuspage.vendors import FORMATS, VENDORS, FormatName
+from checks.parts.statuspage.words import parsed
 
 
 def read(name: FormatName, document: Any, components: tuple[str, ...] = (), regions: tuple[str, ...] = ()) -> Finding:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks._stripe_events import MOST, Event, Ledger, read_event
 from checks.base import KEPT_MOST, Failed, Reason, Run
+from checks.parts.vendors.stripe_events import MOST, Event, Ledger, read_event
 from checks.stripe import Stripe
 from tests.checks import web as servers
 from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values

@@ -26,9 +26,9 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from alerts.thresholds import parse
-from checks import _temporal_calls as calls
-from checks._protobuf import Message, field
 from checks.base import Failed, Reason, Run
+from checks.parts.vendors import temporal as calls
+from checks.parts.vendors.protobuf import Message, field
 from checks.temporal import Temporal as Check
 from monitor.demo.servers import Temporal
 from tests.checks import web

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from checks import _socketio
 from checks.base import Errored, Failed, Reason, Run
+from checks.parts.vendors import socketio as _socketio
 from checks.websocket import Websocket
 from checks.wire import websocket as wire
 from tests.checks.probing import asked, errs, evidence, fails, value, values

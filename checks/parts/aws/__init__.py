@@ -1,0 +1,1 @@
+"""Signed requests to AWS, and what they give."""

@@ -1,0 +1,1 @@
+"""Backup files: which there are, whether they can be read and restored."""

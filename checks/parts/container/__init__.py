@@ -1,0 +1,1 @@
+"""Containers, as their engine tells of them."""

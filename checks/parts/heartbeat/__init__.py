@@ -1,0 +1,1 @@
+"""When a job is expected, and what was heard of it."""

@@ -1,0 +1,1 @@
+"""A machine out of its /proc."""

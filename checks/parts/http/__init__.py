@@ -1,0 +1,1 @@
+"""Requests, answers, and what an answer has to be."""

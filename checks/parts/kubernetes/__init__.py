@@ -1,0 +1,1 @@
+"""A cluster's objects, and how to be let in."""

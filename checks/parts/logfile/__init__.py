@@ -1,0 +1,1 @@
+"""Logs: sources, records, patterns, positions."""

@@ -1,0 +1,1 @@
+"""How PostgreSQL is asked, and what its answers mean."""

@@ -1,0 +1,1 @@
+"""How Redis is asked: one server, Sentinels, clusters."""

@@ -1,0 +1,1 @@
+"""A query's text, its values, and what they have to be."""

@@ -1,0 +1,1 @@
+"""Other services' protocols and answers, pure."""
