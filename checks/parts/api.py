@@ -28,14 +28,11 @@ from checks.units import show_duration, show_size
 from checks.wire.certificates import untrusted
 from checks.wire.contexts import context_for
 from checks.wire.fault import WireError
-from checks.wire.patience import Patience
+from checks.wire.patience import HAIR, Patience
 from checks.wire.resolve import resolve
 from checks.wire.tls import fault
 
 LARGEST = 8 * 2**20
-SHARE = 0.98
-"""Of the probe's time that one answer may take, so that the sentence about it comes before the nameless deadline."""
-
 Query = Mapping[str, str | Sequence[str]]
 
 
@@ -98,7 +95,7 @@ class Api:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._deadline = loop.time() + self.seconds * SHARE
+        self._deadline = loop.time() + self.seconds - min(HAIR, self.seconds * 0.1)
         async with AsyncExitStack() as stack:
             patience = stack.enter_context(Patience(self.seconds))
             connector: aiohttp.BaseConnector

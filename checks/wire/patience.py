@@ -9,7 +9,7 @@ from checks.wire.alarms import alarms
 from checks.wire.fault import WireError
 from checks.wire.ready import ready
 
-HAIR = 0.02
+HAIR = 0.05
 """Seconds before the caller's own deadline, so that the named timeout comes before the nameless cancellation."""
 
 

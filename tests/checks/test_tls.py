@@ -149,7 +149,7 @@ async def test_files_that_are_wrong(authority: Authority, tmp_path: Path) -> Non
 
 async def test_what_is_no_file_is_told_at_once_and_keeps_no_thread(authority: Authority, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    before = threading.active_count()
+    before = set(threading.enumerate())
     for path, sort in ((tmp_path / "pipe", "a pipe"), (Path("/dev/zero"), "a device"), (tmp_path, "a directory")):
         asked = await ask(watched(str(path)))
         assert isinstance(asked.fault, Failed)
@@ -157,7 +157,9 @@ async def test_what_is_no_file_is_told_at_once_and_keeps_no_thread(authority: Au
     if not os.geteuid():
         asked = await ask(watched("/proc/kmsg"))
         assert isinstance(asked.fault, Failed) and "/proc/kmsg" in asked.sentence
-    assert threading.active_count() <= before + 1
+    for thread in {one for one in threading.enumerate() if one.name == "runwatch-work"} - before:
+        await asyncio.to_thread(thread.join, 5)
+        assert not thread.is_alive()
     assert (await ask(watched(pem(authority, "shop.example.com")))).fault is None
 
 
