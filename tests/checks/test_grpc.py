@@ -205,7 +205,7 @@ async def test_how_a_call_ends(status: str | None, said: str, ours: bool, reason
         (answering(GOOD[:-1]), False, Reason.PROTOCOL, "not one whole message"),
         (answering(b""), False, Reason.PROTOCOL, "not one whole message"),
         (answering(message(b"\x0b\x01")), False, Reason.PROTOCOL, "a field of type 3"),
-        (answering(message(b"\x08" + b"\xff" * 11)), False, Reason.PROTOCOL, "a number is too long"),
+        (answering(message(b"\x08" + b"\xff" * 11)), False, Reason.PROTOCOL, "a number does not end"),
         (answering(message(b"\x12\x7f")), False, Reason.PROTOCOL, "a field is malformed"),
         (answering(message(b"\x08")), False, Reason.PROTOCOL, "malformed"),
         (lambda it: it.reset_stream(1, 7), False, Reason.PROTOCOL, "reset the request: REFUSED_STREAM"),

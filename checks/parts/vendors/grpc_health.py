@@ -8,6 +8,7 @@ from typing import NoReturn
 from urllib.parse import unquote
 
 from checks.base import Errored, Failed, Reason
+from checks.parts.vendors import protobuf
 from checks.wire.certificates import visible
 
 PATH = "/grpc.health.v1.Health/Check"
@@ -38,8 +39,7 @@ class Status:
 
 def question(service: str) -> bytes:
     """A HealthCheckRequest in gRPC's frame: a byte for "not compressed", four of length, the message."""
-    name = service.encode()
-    message = b"\x0a" + _varint(len(name)) + name if name else b""
+    message = protobuf.field(1, service) if service else b""
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
@@ -70,10 +70,10 @@ def serving_of(body: bytes, name: str) -> str:
             raise ValueError("not one whole message")
         if body[0]:
             raise ValueError("compressed, which nobody asked for")
-        number = _first_field(body[5:])
-    except (ValueError, IndexError) as why:
+        number = protobuf.Message(body[5:]).number(1)
+    except ValueError as why:
         raise Failed(Reason.PROTOCOL, f"{name} gave a malformed answer: {why}") from None
-    return SERVING[number] if number < len(SERVING) else f"status {number}"
+    return SERVING[number] if 0 <= number < len(SERVING) else f"status {number}"
 
 
 def refuse(status: Status, service: str, name: str) -> NoReturn:
@@ -93,47 +93,3 @@ def refuse(status: Status, service: str, name: str) -> NoReturn:
             raise Failed(Reason.READ_TIMEOUT, f"{name} did not answer before the deadline{said}")
         case other:
             raise Failed(Reason.STATUS, f"{name} answers {other}{said}")
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = data[at]
-        number |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return number, at
-        if shift > 63:
-            raise ValueError("a number is too long")
-
-
-def _first_field(data: bytes) -> int:
-    """The last value of field 1, an enumeration; 0 without it. Other fields are passed over, as protobuf wants it."""
-    at = found = 0
-    while at < len(data):
-        tag, at = _read_varint(data, at)
-        match tag & 7:
-            case 0:
-                value, at = _read_varint(data, at)
-                if tag >> 3 == 1:
-                    found = value
-            case 1:
-                at += 8
-            case 2:
-                length, at = _read_varint(data, at)
-                at += length
-            case 5:
-                at += 4
-            case other:
-                raise ValueError(f"a field of type {other}")
-        if at > len(data) or tag >> 3 == 0:
-            raise ValueError("a field is malformed")
-    return found
