@@ -155,6 +155,7 @@ async def test_h2_is_offered_on_top_of_tls(tmp_path: Path) -> None:
         (message(b"\x08\x02"), "NOT_SERVING"),
         (message(b"\x08\x03"), "SERVICE_UNKNOWN"),
         (message(b"\x08\x07"), "status 7"),
+        (message(b"\x08" + b"\xff" * 9 + b"\x01"), "status -1"),
     ],
 )
 async def test_what_is_not_serving_fails(body: bytes, word: str) -> None:
