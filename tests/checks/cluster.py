@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import trustme
 from aiohttp import web
 
@@ -219,3 +220,12 @@ class ApiServer:
             yield self
         finally:
             await runner.cleanup()
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[ApiServer]:
+    server = ApiServer()
+    server.objects["deployments"] = [deployment("api")]
+    server.objects["pods"] = [pod("api-5d9-1"), pod("api-5d9-2")]
+    async with server.serving():
+        yield server

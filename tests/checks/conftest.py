@@ -1,6 +1,9 @@
 """What every test of a kind may ask for besides."""
 
+from tests.checks.cluster import cluster
+from tests.checks.logs import log
+from tests.checks.machines import tree
 from tests.checks.moto import logs, moto, s3
 from tests.checks.redis_servers import new_redis
 
-__all__ = ["logs", "moto", "new_redis", "s3"]
+__all__ = ["cluster", "log", "logs", "moto", "new_redis", "s3", "tree"]

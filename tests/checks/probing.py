@@ -8,12 +8,15 @@ import time
 from contextlib import suppress
 from typing import Any
 
+import pytest
+
 from checks.base import Check, Labels, Outcome, Reason, Result, Run
 from checks.wire.clock import want_stamps
 from checks.wire.fault import WireError
 from checks.wire.ready import ready
 from checks.wire.resolve import name_servers
 from monitor.prober import Prober
+from tests.checks.web import Web
 from tests.leaks import held, left_since
 
 Memory = dict[Any, Any]
@@ -67,6 +70,20 @@ def _as_told(result: Result, outcome: Outcome, reason: Reason, words: tuple[str,
     assert "Traceback" not in result.sentence
     assert "itself broke" not in result.sentence
     return result
+
+
+async def cancelled(check: Check, server: Web) -> None:
+    """Cancel a probe once the server has its connection: it must end at once and leave nothing behind."""
+    before = held()
+    probing = asyncio.create_task(check.probe(Run()))
+    while not server.open:
+        await asyncio.sleep(0)
+    probing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probing
+    await server.quiet.wait()
+    del probing
+    assert not await left_since(before)
 
 
 def values(run: Run | Result, name: str) -> dict[Labels, float]:

@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks.base import Reason, Run
+from checks.base import Reason
 from checks.cloudwatch import Cloudwatch, _times
 from checks.parts.aws.cloudwatch_logs import Found, LogEvent
 from tests.checks import web
 from tests.checks.moto import REGION, Moto
-from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values
-from tests.leaks import held, left_since
+from tests.checks.probing import asked, cancelled, errs, evidence, fails, result_of, value, values
 
 NOW = 1_795_360_000.0
 KEYS = {"access_key_id": "AKIA", "secret_access_key": "s3same"}
@@ -272,15 +271,7 @@ async def test_nobody_there_and_silence() -> None:
 async def test_cancelled_it_leaves_nothing(moto: Moto, group: str) -> None:
     assert (await result_of(check(moto, group))).reason is None
     async with web.serving(web.hang) as silent:
-        before = held()
-        probing = asyncio.create_task(at(silent.port).probe(Run()))
-        while not silent.accepted:
-            await asyncio.sleep(0)
-        probing.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await probing
-        await silent.quiet.wait()
-        assert not await left_since(before)
+        await cancelled(at(silent.port), silent)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,9 @@ from checks.parts.journey.run import Course
 from checks.parts.network import Trip
 from monitor.prober import Prober
 from tests.checks import web
-from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values
+from tests.checks.probing import asked, cancelled, errs, evidence, fails, result_of, value, values
 from tests.checks.shop import SESSION, TOKEN, shop
 from tests.faults import FaultProxy
-from tests.leaks import held, left_since
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 STEPS: list[dict[str, Any]] = [
@@ -329,17 +328,8 @@ async def test_a_redirect_is_the_answer_where_it_is_not_followed() -> None:
 
 async def test_cancelled_in_the_middle_of_a_step_nothing_is_left() -> None:
     await asked_nothing()
-    before = held()
     async with web.serving(web.then_hang(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")) as server:
-        probe = asyncio.create_task(one(server.url()).probe(Run()))
-        while not server.open:
-            await asyncio.sleep(0)
-        probe.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await probe
-        await server.quiet.wait()
-    del probe
-    assert not await left_since(before)
+        await cancelled(one(server.url()), server)
 
 
 async def asked_nothing() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,13 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import ValidationError
 
-from checks.base import Errored, Failed, Reason, Run
+from checks.base import Errored, Failed, Reason
 from checks.parts.api import Answer
 from checks.parts.vendors import promql as answers
 from checks.promql import Promql
 from tests.checks import web
-from tests.checks.probing import asked, errs, evidence, fails, value, values
+from tests.checks.probing import asked, cancelled, errs, evidence, fails, value, values
 from tests.faults import FaultProxy
-from tests.leaks import held, left_since
 from tests.prometheus import Prometheus
 
 ROUTES = " or ".join(
@@ -214,17 +212,8 @@ async def test_faults_of_the_network_and_cut_answers() -> None:
 
 async def test_cancelled_at_any_instant_nothing_is_left() -> None:
     await fails(check(f"http://127.0.0.1:{web.closed_port()}"), Reason.CONNECT_REFUSED)  # what a loop keeps is there
-    before = held()
     async with web.serving(web.hang) as server:
-        probe = asyncio.create_task(check(server.url()).probe(Run()))
-        while not server.open:
-            await asyncio.sleep(0)
-        probe.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await probe
-        await server.quiet.wait()
-    del probe
-    assert not await left_since(before)
+        await cancelled(check(server.url()), server)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from typing import Any
@@ -13,14 +12,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.thresholds import parse
-from checks.base import Failed, Reason, Run
+from checks.base import Failed, Reason
 from checks.parts.aws.s3_listing import read_listing
 from checks.s3 import S3
 from tests.checks import web
 from tests.checks.moto import REGION, Moto
-from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values
+from tests.checks.probing import asked, cancelled, errs, evidence, fails, result_of, value, values
 from tests.faults import FaultProxy
-from tests.leaks import held, left_since
 
 DAY = 86400.0
 
@@ -200,15 +198,7 @@ async def test_nobody_there_silence_and_half_an_answer(moto: Moto, bucket: str) 
 async def test_cancelled_it_leaves_nothing(moto: Moto, bucket: str) -> None:
     await result_of(check(moto, bucket))
     async with web.serving(web.hang) as silent:
-        before = held()
-        probing = asyncio.create_task(at(silent.port).probe(Run()))
-        while not silent.accepted:
-            await asyncio.sleep(0)
-        probing.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await probing
-        await silent.quiet.wait()
-        assert not await left_since(before)
+        await cancelled(at(silent.port), silent)
 
 
 @pytest.mark.parametrize(

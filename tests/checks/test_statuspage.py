@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from checks.base import Outcome, Reason, Run, Url
+from checks.base import Outcome, Reason, Url
 from checks.statuspage import Statuspage
 from tests.checks import web
-from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values
+from tests.checks.probing import asked, cancelled, errs, evidence, fails, result_of, value, values
 from tests.checks.test_status_formats import ACTIONS, EVENT, OPEN, PAGES, part, summary
 from tests.faults import FaultProxy
-from tests.leaks import held, left_since
 
 
 def page(document: Any, *headers: str) -> bytes:
@@ -184,17 +183,8 @@ async def test_an_answer_that_was_well_does_not_outlive_the_page() -> None:
 
 async def test_cancelled_in_the_middle_nothing_is_left() -> None:
     await errs(check(f"http://127.0.0.1:{web.closed_port()}"), Reason.CONNECT_REFUSED)  # what a loop keeps is there
-    before = held()
     async with web.serving(web.then_hang(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")) as server:
-        probe = asyncio.create_task(check(server.url()).probe(Run()))
-        while not server.open:
-            await asyncio.sleep(0)
-        probe.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await probe
-        await server.quiet.wait()
-    del probe
-    assert not await left_since(before)
+        await cancelled(check(server.url()), server)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -19,10 +18,9 @@ from checks.base import KEPT_MOST, Failed, Reason, Run
 from checks.parts.vendors.stripe_events import MOST, Event, Ledger, read_event
 from checks.stripe import Stripe
 from tests.checks import web as servers
-from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values
+from tests.checks.probing import asked, cancelled, errs, evidence, fails, result_of, value, values
 from tests.checks.stripe_account import KEY, Account, refusal, stripe_account
 from tests.faults import FaultProxy
-from tests.leaks import held, left_since
 
 NOW = 1_795_360_000.0
 
@@ -318,15 +316,7 @@ async def account_page(account: Account) -> web.Response:
 async def test_cancelled_it_leaves_nothing(account: Account) -> None:
     async with servers.serving(servers.hang) as silent:
         await asked(check(account), at=NOW)
-        before = held()
-        probing = asyncio.create_task(check(account, api_url=silent.url("")).probe(Run()))
-        while not silent.accepted:
-            await asyncio.sleep(0)
-        probing.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await probing
-        await silent.quiet.wait()
-        assert not await left_since(before)
+        await cancelled(check(account, api_url=silent.url("")), silent)
 
 
 async def test_diagnose_says_what_the_failures_failed_with(account: Account) -> None:

@@ -14,8 +14,8 @@ from checks.base import Errored, Failed, Reason
 from checks.tls import Tls
 from checks.wire import contexts
 from checks.wire.certificates import matches
+from tests.checks.mounts import hanging_mount
 from tests.checks.probing import Memory, errs
-from tests.checks.test_host import hanging_mount
 from tests.checks.web import Authority, Handle, ask, hang, serving, silent, threaded
 
 DAY = 86400
