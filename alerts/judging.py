@@ -88,7 +88,7 @@ class Judging:
                 unchanged = before[1].get(key) == asked
                 self._windows[key] = before[0][key] if unchanged else windows
                 self._asked_of[key] = asked
-        answered, waiting = self._answered, plan.asking_for_silence
+        answered, waiting = self._answered, plan.asking_for("stale")
         self._answered = {key: answered.get(key, now) for key in waiting}
         self.diagnoses.keep_only(plan.diagnosable)
         self.dirty = True
@@ -280,7 +280,8 @@ class Judging:
         for mark in self.diagnoses.take(check, evidence):
             alert = self.alerts.get(mark)
             if alert is not None:
-                alert.evidence += [one for one in evidence if one not in alert.evidence]
+                # Not in place: messages that are under way hold the list as it was.
+                alert.evidence = alert.evidence + [one for one in evidence if one not in alert.evidence]
                 self.changed[mark] = alert
         self.dirty = True
 

@@ -55,11 +55,10 @@ class Plan:
     answerable: frozenset[str] = frozenset()
     """Kinds of notifiers whose messages may hold buttons, as somebody listens for them."""
 
-    @property
-    def asking_for_silence(self) -> set[str]:
-        """The checks that have a threshold on being silent."""
+    def asking_for(self, word: str) -> set[str]:
+        """The checks that have a threshold on one of the language's own words, such as `stale`."""
         return {
             key
             for key, thresholds in self.thresholds.items()
-            if any(re.search(r"\bstale\b", threshold.when.text) for threshold in thresholds)
+            if any(re.search(rf"\b{word}\b", threshold.when.text) for threshold in thresholds)
         }

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import aiohttp
 import structlog
 
 from alerts.outbox import NotKept
-from alerts.vocabulary import Threshold
+from alerts.plan import Plan
 from checks.units import show_duration
 from monitor.config import Watchdog
 from monitor.impairment import BEAT
@@ -28,7 +27,6 @@ PRUNE = 600.0
 LOOK_AT_CHECKS = 5.0
 CANNOT_TELL_FOR = 900.0
 MOST_NAMED = 5
-ASKS_FOR_ERROR = re.compile(r"\berror\b")
 STALL_WORTH_A_LINE = 0.25
 STALL_TOO_LONG = 5.0
 CALM_AFTER = 60.0
@@ -85,16 +83,15 @@ async def _pulse(app: App) -> None:
 
 
 async def _who_cannot_tell(app: App) -> None:
-    app.own_trouble("checks", cannot_tell(app.state, app.config.thresholds, app.clock.now()))
+    app.own_trouble("checks", cannot_tell(app.state, app.engine.plan, app.clock.now()))
 
 
-def cannot_tell(state: State, thresholds: Mapping[str, Iterable[Threshold]], now: float) -> str:
+def cannot_tell(state: State, plan: Plan, now: float) -> str:
     """Which checks have not been able to tell for long, and why, where no threshold of theirs says so; else empty."""
-    long = [
-        known
-        for known in state.unable(now - CANNOT_TELL_FOR)
-        if not any(ASKS_FOR_ERROR.search(one.when.text) for one in thresholds.get(known.check.key, ()))
-    ]
+    long = state.unable(now - CANNOT_TELL_FOR)
+    if long:
+        told = plan.asking_for("error")
+        long = [known for known in long if known.check.key not in told]
     if not long:
         return ""
     shown = "; ".join(f"{known.check.key}: {known.result.sentence[:200]}" for known in long[:MOST_NAMED])

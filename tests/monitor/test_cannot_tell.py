@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alerts.plan import Plan
 from alerts.vocabulary import Threshold
 from checks.base import Check, Outcome, Reason, Result
 from monitor.housekeeping import CANNOT_TELL_FOR, cannot_tell
@@ -23,7 +24,7 @@ def state(*results: tuple[str, Outcome, float], excused: bool = False) -> State:
 
 
 def told(found: State, *thresholds: Threshold) -> str:
-    return cannot_tell(found, {one.check: (one,) for one in thresholds}, NOW)
+    return cannot_tell(found, Plan(thresholds={one.check: (one,) for one in thresholds}), NOW)
 
 
 def test_one_that_has_not_been_able_to_tell_for_long_is_named_with_its_reason() -> None:
