@@ -53,7 +53,7 @@ class Prometheus:
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read())
         async with asyncio.timeout(DEADLINE):
-            while not self._ready:
+            while not (self._ready and self.url):  # said in either order
                 self._told.clear()
                 await self._told.wait()
 
