@@ -104,6 +104,11 @@ class Delivery:
         """What is not delivered yet, by queue and order."""
         return [parcel for queue in self._queues.values() for parcel in queue]
 
+    @property
+    def attempting(self) -> int:
+        """How many attempts are under way."""
+        return len(self._busy)
+
     async def run(self) -> None:
         """Deliver until cancelled; then attempts in flight get their chance to end (see `finish`)."""
         while True:

@@ -48,13 +48,21 @@ KEPT_ALIVE = 2.0
 class App:
     """One daemon. `build` does everything that can fail, sockets included; `run` goes on until told to stop."""
 
-    def __init__(self, config: Config, where: Path, environ: Mapping[str, str], writer: Writer, redact: Redact) -> None:
+    def __init__(
+        self,
+        config: Config,
+        where: Path,
+        environ: Mapping[str, str],
+        writer: Writer,
+        redact: Redact,
+        clock: Clock | None = None,
+    ) -> None:
         self.config = config
         self.where = where
         self.environ = environ
         self.writer = writer
         self.debug = config.log_level == "debug"
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.metrics = Metrics()
         self.series = Series()
         self.state = State()
@@ -98,7 +106,7 @@ class App:
         self.drills = Drills(self)
         self.prober = Prober(
             self.clock.now, self._result, self.engine.judging.suspect, self._skipped, self.metrics.lateness.observe,
-            self.impaired,
+            self.impaired, self.clock.wall,
         )  # fmt: skip
         self.memories = Memories(self.prober, self.history, config.checks)
         for probe in self.history.probes(self.engine.judging.reach(), self.clock.now()):

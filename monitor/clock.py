@@ -19,10 +19,14 @@ class Clock:
         """Steady Unix seconds."""
         return self._anchor + time.monotonic()
 
+    def wall(self) -> float:
+        """Unix seconds by the wall clock."""
+        return time.time()
+
     @property
     def wall_ahead(self) -> float:
         """Seconds by which the wall clock, which calendars go by, is ahead of the steady one."""
-        return time.time() - self.now()
+        return self.wall() - self.now()
 
     def stepped(self) -> float:
         """Seconds by which the wall clock has jumped since last asked (0 for none); forward is positive."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -115,14 +114,14 @@ class Drills:
         """Hold drills as the calendar says, until cancelled."""
         while True:
             self._replanned.clear()
-            drill, wall = self._app.config.on_call.drill, time.time()
+            drill, wall = self._app.config.on_call.drill, self._app.clock.wall()
             due = None if drill is None else next_drill(drill, wall)
             try:
                 # The calendar's clock may be set meanwhile: no wait is so long that one could miss that.
                 async with asyncio.timeout(None if due is None else min(LONGEST_WAIT, due - wall)):
                     await self._replanned.wait()
             except TimeoutError:
-                if drill is not None and due is not None and time.time() >= due:
+                if drill is not None and due is not None and self._app.clock.wall() >= due:
                     self.hold(drill.receivers or self._app.config.receivers, drill.severity, drill.lasts)
 
     def hold(self, receivers: Iterable[str], severity: Severity, lasts: float) -> list[Exercise]:

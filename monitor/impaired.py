@@ -62,6 +62,8 @@ class Impaired:
         self._spells = {"network": _Spell(), "dns": _Spell()}
         self._excused: dict[str, int] = {}
         self._disk = ""
+        self.looking = False
+        """Whether somebody outside is being asked now."""
 
     # --- what the prober asks ------------------------------------------------------------------------------------
 
@@ -129,7 +131,11 @@ class Impaired:
         while True:
             begun = self._loop.time()
             settings = self._settings
-            reached, resolved = await anchors.ask(settings.anchors, settings.names, settings.timeout)
+            self.looking = True
+            try:
+                reached, resolved = await anchors.ask(settings.anchors, settings.names, settings.timeout)
+            finally:
+                self.looking = False
             self._take(begun, impairment.finding(reached, resolved))
             await self._rest(begun)
 

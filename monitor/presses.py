@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +99,7 @@ def _firing(app: App, keys: Iterable[str]) -> list[Alert]:
 
 
 async def _silence(app: App, key: str, firing: Sequence[Alert], who: str) -> str:
-    wall = time.time()
+    wall = app.clock.wall()
     telling = next((one for one in app.engine.tellings.values() if one.dedup_key == key and one.told), None)
     matchers = _matchers(telling, firing) if telling is not None else ()
     held = _held(app.engine.muting.silences.values(), matchers, wall)

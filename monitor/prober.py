@@ -35,8 +35,8 @@ class Doubt(Protocol):
 class Prober:
     """Runs probes, at most one of each check at a time. `sink` gets every result; `suspect` every first failure.
 
-    `clock` gives steady Unix seconds; `skipped(check)` is called where a beat finds its check still being asked;
-    `doubt`, if there is one, is asked about every result that is not ok.
+    `clock` gives steady Unix seconds, `wall` those of the wall clock; `skipped(check)` is called where a beat finds its
+    check still being asked; `doubt`, if there is one, is asked about every result that is not ok.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Prober:
         skipped: Callable[[Check], None],
         late: Callable[[float], None],
         doubt: Doubt | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
         self._sink = sink
@@ -54,6 +55,8 @@ class Prober:
         self._skipped = skipped
         self._late = late
         self._doubt = doubt
+        self._wall = wall
+        self._resting = 0
         self._running: dict[str, asyncio.Task[None]] = {}
         self._memory: dict[str, dict[Any, Any]] = {}
         self._diagnosing: set[asyncio.Task[None]] = set()
@@ -80,6 +83,11 @@ class Prober:
     def running(self) -> int:
         """How many probes are under way."""
         return len(self._running)
+
+    @property
+    def asking(self) -> int:
+        """How many probes and diagnoses wait for their target now, not for their next attempt."""
+        return len(self._running) + len(self._diagnosing) - self._resting
 
     def memory(self, key: str) -> dict[Any, Any]:
         """What a check remembers between its probes."""
@@ -139,7 +147,11 @@ class Prober:
             if result.outcome is Outcome.OK:
                 break
             self._suspect(check.key)
-            await asyncio.sleep(check.retry_interval)
+            self._resting += 1
+            try:
+                await asyncio.sleep(check.retry_interval)
+            finally:
+                self._resting -= 1
             again = await self._once(check, memory)
             again.at, again.attempts = result.at, attempt
             result = again
@@ -153,7 +165,7 @@ class Prober:
         loop = asyncio.get_running_loop()
         at = self._clock()
         run = Run(memory, at)
-        run.wall = time.time()
+        run.wall = self._wall()
         run.cut_off = check.key in self._cut_off
         self._cut_off.discard(check.key)
         began = loop.time()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -109,14 +108,14 @@ class OnCall:
 
     async def silences(self, request: web.Request) -> web.StreamResponse:
         """Those that are or will be active; with ?all those that have ended too."""
-        wall = time.time()
+        wall = self._app.clock.wall()
         held = sorted(self._app.engine.muting.silences.values(), key=lambda one: one.ends_at)
         wanted = [one for one in held if "all" in request.query or one.state(wall) != "expired"]
         return answer([_shown(one, wall) for one in wanted])
 
     async def silence(self, request: web.Request) -> web.StreamResponse:
         """{matchers: [text], for or until, by, comment, until_resolved?}"""
-        wall = time.time()
+        wall = self._app.clock.wall()
         try:
             asked = await read(request, "matchers", "for", "until", "by", "comment", "until_resolved")
             made = silences.new(
@@ -130,7 +129,7 @@ class OnCall:
 
     async def extend(self, request: web.Request) -> web.StreamResponse:
         """{for or until, by?}: the same silence, longer or shorter."""
-        wall = time.time()
+        wall = self._app.clock.wall()
         try:
             old, asked = self._silence(request), await read(request, "for", "until", "by", "comment")
             if old.state(wall) == "expired":
@@ -148,7 +147,7 @@ class OnCall:
 
     async def expire(self, request: web.Request) -> web.StreamResponse:
         """End a silence now."""
-        wall = time.time()
+        wall = self._app.clock.wall()
         try:
             silence = self._silence(request)
         except Refused as why:

@@ -6,7 +6,6 @@ A ping is answered with 200 once it is on disk, and is judged at once.
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import structlog
@@ -150,7 +149,7 @@ class Pings:
     async def _take(self, check: Heartbeat, ping: Ping, method: str) -> None:
         """Take it, have it written, have it judged."""
         app = self._app
-        ping = check.meant(ping.model_copy(update={"at": time.time()}), method)
+        ping = check.meant(ping.model_copy(update={"at": app.clock.wall()}), method)
         check.take(app.memories.of(check.key), ping)
         log.debug("ping", check=check.key, action=ping.action, sender=ping.sender)
         self._ask_soon(check.key)

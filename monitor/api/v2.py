@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,7 @@ class Status:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._since = time.time()
+        self._since = self._app.clock.wall()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Without anything secret: of receivers it shows the names."""

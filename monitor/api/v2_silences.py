@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +46,7 @@ class Silences:
 
     async def silences(self, request: web.Request) -> web.StreamResponse:
         """Those that have every matcher of the request's filter, in Alertmanager's order: active, pending, expired."""
-        wall = time.time()
+        wall = self._app.clock.wall()
         filters = matchers(request, "filter")
         states = {state for state in ("active", "pending", "expired") if flag(request, state)}
         found = [
@@ -59,11 +58,11 @@ class Silences:
 
     async def silence(self, request: web.Request) -> web.StreamResponse:
         """One of them."""
-        return told(_shown(self._named(request.match_info["id"]), time.time()))
+        return told(_shown(self._named(request.match_info["id"]), self._app.clock.wall()))
 
     async def expire(self, request: web.Request) -> web.StreamResponse:
         """End one now; to have ended already is no mistake."""
-        wall = time.time()
+        wall = self._app.clock.wall()
         silence = self._named(request.match_info["id"])
         if silence.state(wall) != "expired":
             await keep(self._app, silences.ended(silence, wall))
@@ -71,7 +70,7 @@ class Silences:
 
     async def keep(self, request: web.Request) -> web.StreamResponse:
         """A new one, or with `id` another in place of that one."""
-        wall = time.time()
+        wall = self._app.clock.wall()
         asked = await _asked(request)
         name = asked.get("id") or ""
         old = self._named(str(name)) if name else None

@@ -1,0 +1,225 @@
+"""A simulated installation: real parts in one folder that can be broken and healed by name, live and in tests."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import operator
+import os
+import shutil
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from time import monotonic
+from typing import Any, ClassVar, TypeVar
+
+from checks.units import show_duration
+from monitor.demo.inbox import Inbox
+from monitor.demo.process import NotStarted, Server
+
+Report = Callable[[str], None]
+InstallationT = TypeVar("InstallationT", bound="Installation")
+ServerT = TypeVar("ServerT", bound=Server)
+
+
+class CannotDo(Exception):
+    """A wish that the installation can't fulfil, with the reason in one sentence."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What can be broken: `name` is a row of the coverage table, or `row.word`; `sentence` says what was done."""
+
+    name: str
+    sentence: str
+    steps: Callable[[Any], AsyncIterator[None]]
+
+    @property
+    def row(self) -> str:
+        """The row of the coverage table that it is about."""
+        return self.name.partition(".")[0]
+
+
+def fault(
+    name: str, sentence: str
+) -> Callable[[Callable[[InstallationT], AsyncIterator[None]]], Callable[[InstallationT], AsyncIterator[None]]]:
+    """Makes a fault of an asynchronous generator method: up to its `yield` it breaks, after it it heals."""
+
+    def enter(
+        steps: Callable[[InstallationT], AsyncIterator[None]],
+    ) -> Callable[[InstallationT], AsyncIterator[None]]:
+        steps.fault = Fault(name, sentence, steps)  # type: ignore[attr-defined]
+        return steps
+
+    return enter
+
+
+@dataclass
+class Job:
+    """Something that the installation does by itself every `period` seconds, such as a cron job with its ping."""
+
+    period: float
+    do: Callable[[], Awaitable[None]]
+
+
+@dataclass
+class _Broken:
+    fault: Fault
+    steps: AsyncGenerator[None, None]
+
+
+class Installation:
+    """Start it, then break and heal it by name; what is broken stays broken until it is healed.
+
+    A subclass starts its parts in `set_up`, puts every variable that its system.yaml needs into `environment`, and has
+    a method with `@fault` for each thing that can go wrong. `folder` is its own and is removed at the end.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.now: Callable[[], float] = time.time
+        """The time as runwatch sees it, in Unix seconds; real servers have the real time."""
+        self.daemon_url = ""
+        """Where runwatch listens, for those who send it signs of life."""
+        self.environment: dict[str, str] = {}
+        self.jobs: list[Job] = []
+        self.missing: dict[str, str] = {}
+        """Parts that can't be had here, with the reason; the rest runs without them."""
+        self.inbox = Inbox()
+        self.stack = AsyncExitStack()
+        """What ends with the installation, last first."""
+        self.names: dict[str, str] = {}
+        """Who is meant by a PagerDuty routing key."""
+        self._broken: dict[str, _Broken] = {}
+        self._busy = asyncio.Lock()
+        self._report: Report = lambda line: None
+
+    # --- for subclasses ------------------------------------------------------------------------------------------
+
+    async def set_up(self) -> None:
+        """Start every part; NotStarted where one is missing that the others need."""
+        raise NotImplementedError
+
+    async def server(self, server: ServerT) -> ServerT:
+        """Start a server and say so; it is killed with the installation."""
+        self.stack.push_async_callback(server.kill)
+        began = monotonic()
+        await server.start()
+        self._report(f"{server.title} runs on {server.address} ({show_duration(monotonic() - began)})")
+        return server
+
+    async def if_possible(self, part: str, start: Awaitable[Any]) -> bool:
+        """Whether a part could be started that the others can do without; the reason is kept and said if not."""
+        try:
+            await start
+        except NotStarted as why:
+            self.missing[part] = str(why)
+            self._report(f"{why}; everything else goes on without it")
+            return False
+        return True
+
+    def every(self, period: float, do: Callable[[], Awaitable[None]]) -> None:
+        """Do this every `period` seconds of the time as runwatch sees it, and once at the start."""
+        self.jobs.append(Job(period, do))
+
+    def pagerduty_key(self, name: str) -> str:
+        """A routing key that is known by this name."""
+        key = hashlib.md5(f"{self.name} {name}".encode(), usedforsecurity=False).hexdigest()
+        self.names[key] = name
+        return key
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    async def start(self, report: Report = lambda line: None) -> None:
+        """Start everything, saying so as it goes. NotStarted where that can't be done."""
+        self._report = report
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        await self.inbox.start()
+        self.stack.push_async_callback(self.inbox.stop)
+        self.environment |= {
+            "PAGERDUTY_URL": f"{self.inbox.url}/v2/enqueue",
+            "SLACK_API_URL": f"{self.inbox.url}/api",
+            "SLACK_BOT_TOKEN": "xoxb-demo-5d41402abc4b2a76",
+        }
+        await self.set_up()
+
+    async def stop(self) -> None:
+        """Stop everything, and remove the folder."""
+        for broken in self._broken.values():
+            await broken.steps.aclose()
+        self._broken.clear()
+        try:
+            await self.stack.aclose()
+        finally:
+            await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
+    # --- breaking and healing ------------------------------------------------------------------------------------
+
+    @classmethod
+    def faults(cls) -> dict[str, Fault]:
+        """All that can be broken, by name, in the order of the names."""
+        found = {one.fault.name: one.fault for one in vars(cls).values() if hasattr(one, "fault")}
+        inherited = [base.faults() for base in cls.__bases__ if issubclass(base, Installation)]
+        return dict(sorted(reduce(operator.or_, [*inherited, found]).items()))
+
+    @property
+    def broken(self) -> list[str]:
+        """What is broken now, the oldest first."""
+        return list(self._broken)
+
+    async def break_part(self, what: str) -> str:
+        """Break something by its name, or by its row alone; what was done, as a sentence; else CannotDo."""
+        async with self._busy:
+            wanted = self._known(what, "break")
+            if wanted.name in self._broken:
+                raise CannotDo(f"cannot break {wanted.name}: {wanted.sentence} already")
+            steps = wanted.steps(self)
+            assert isinstance(steps, AsyncGenerator)
+            await anext(steps)
+            self._broken[wanted.name] = _Broken(wanted, steps)
+            return wanted.sentence
+
+    async def heal_part(self, what: str) -> str:
+        """Heal something by its name, or by its row alone; what was done, as a sentence; else CannotDo."""
+        async with self._busy:
+            return await self._heal(self._known(what, "heal"))
+
+    async def heal_all(self) -> str:
+        """Heal whatever is broken, the latest first."""
+        async with self._busy:
+            done = [await self._heal(self._broken[name].fault) for name in reversed(self.broken)]
+        return "; ".join(done) or "nothing was broken"
+
+    async def _heal(self, wanted: Fault) -> str:
+        if wanted.name not in self._broken:
+            raise CannotDo(f"cannot heal {wanted.name}: it is not broken")
+        broken = self._broken.pop(wanted.name)
+        if await anext(broken.steps, "healed") is None:
+            raise AssertionError(f"the fault {wanted.name} yields twice")
+        return f"healed {wanted.name}: {wanted.sentence}, no longer"
+
+    def _known(self, what: str, wish: str) -> Fault:
+        faults = self.faults()
+        if what in faults:
+            return faults[what]
+        of_row = [one for one in faults.values() if one.row == what]
+        of_row = [one for one in of_row if wish == "break" or one.name in self._broken] or of_row
+        if of_row:
+            return of_row[0]
+        raise CannotDo(f"cannot {wish} {what!r}: what can be broken is {', '.join(faults)}")
+
+
+def shipped(name: str) -> Path:
+    """The folder of a system's shipped configuration: beside the package when installed, in deploy/ of a clone."""
+    inside = Path(__file__).parent / "shipped" / name
+    return inside if inside.exists() else Path(__file__).parents[2] / "deploy" / "systems" / name
+
+
+def environment_of(installation: Installation) -> dict[str, str]:
+    """The process's environment and the installation's."""
+    return {**os.environ, **installation.environment}
