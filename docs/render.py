@@ -112,7 +112,7 @@ def _section(name: str) -> str:
     required = part.get("required", [])
     rows = []
     for key, held in part["properties"].items():
-        if name == "top" and key in SYSTEM_KEYS:
+        if name == "top" and key in SYSTEM_KEYS and key != "route":
             continue
         default = "required" if key in required else _default(held)
         rows.append((f"`{key}`", default, held.get("description", "") or OTHERWISE.get(key) or _elsewhere(held)))

@@ -39,7 +39,7 @@ KEYS = tuple(dict.fromkeys(("include", *ONCE, *TELLING_KEYS, "plugins", "systems
 
 PartT = TypeVar("PartT", bound=BaseModel)
 
-BESIDE_SYSTEMS = ("defaults", "maintenance")
+BESIDE_SYSTEMS = ("route", "defaults", "maintenance")
 """Keys of a system that at the top of a file, without any other, mean all systems."""
 
 PREFIX = "RUNWATCH_"
@@ -116,7 +116,7 @@ class _Build:
         limits = Limits(self.notes, self.gathered.interpolation.secrets)
         thresholds = {key: limits.of(one) for key, one in checks.listed.items()}
         dependencies = checks.dependencies()
-        self._warn(checks)
+        self._warn(checks, telling)
         made = {key: one.check for key, one in checks.listed.items() if one.check is not None}
         return Config(
             server=server,
@@ -237,11 +237,11 @@ class _Build:
                     parts.append((at, section))
         return parts
 
-    def _warn(self, checks: Checks) -> None:
+    def _warn(self, checks: Checks, telling: Telling) -> None:
         top = Spot(self.gathered.roots[0])
         if not checks.listed and not self.notes.problems:
             self.notes.warn(top, "there are no checks")
-        if "route" not in self.once:
+        if not telling.has_route:
             self.notes.warn(top, "there is no route: nobody is told of any alert")
 
     def _secrets(self, checks: Mapping[str, Check], telling: Telling, parts: tuple[object, ...]) -> frozenset[str]:

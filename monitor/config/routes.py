@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,10 @@ from monitor.config import matchers
 from monitor.config.matchers import Word
 from monitor.config.notes import Notes, Spot
 from monitor.config.sections import Section
+from monitor.config.systems import DEFAULT_SYSTEM, RESERVED
+
+TAKES_ALL = ("matchers", "match", "match_re", "continue", "mute_time_intervals", "active_time_intervals")
+"""Keys that the top route and the route of a system can't have."""
 
 
 class EscalationEntry(BaseModel):
@@ -52,6 +56,25 @@ class RouteEntry(BaseModel):
     )
 
 
+def said(notes: Notes, roots: Sequence[Section]) -> dict[str, tuple[Spot, Any]]:
+    """Every `route` of the files by the system in whose file or item it stands, in their order; "" where in none's."""
+    found: dict[str, tuple[Spot, Any]] = {}
+    for root in roots:
+        items = root.get("systems") if isinstance(root.get("systems"), list) else ()
+        inside = [(Spot(root, ("systems", index)), item) for index, item in enumerate(items or ())]
+        for spot, section in [(Spot(root), root), *inside]:
+            if not isinstance(section, Section) or section.get("route") is None:
+                continue
+            name = section.get("system", DEFAULT_SYSTEM if spot.path else "")
+            name = name if isinstance(name, str) else DEFAULT_SYSTEM
+            if name in found:
+                what = f"the route of the system {name!r}" if name else "route"
+                notes.wrong(spot.at("route"), f"{what} is said already, in {found[name][0].place()}", of_key=True)
+            else:
+                found[name] = spot.at("route"), section["route"]
+    return found
+
+
 class Routes:
     """Makes the route tree."""
 
@@ -60,17 +83,51 @@ class Routes:
         self.receivers = receivers
         self.intervals = tuple(intervals)
 
-    def root(self, spot: Spot, value: Any) -> Route | None:
-        """The whole tree; None where there is none, or its top is not good."""
+    def tree(self, said: Mapping[str, tuple[Spot, Any]]) -> Route | None:
+        """The whole tree; None where there is none, or its top is not good.
+
+        `said` holds each route by its system, "" for the top one. The only route is the top one, whosesoever it is; the
+        routes of systems are else its first branches, each for all alerts of its system.
+        """
+        systems = {name: one for name, one in said.items() if name}
+        if "" not in said:
+            tops = [self._root(*one) for one in systems.values()]
+            if len(tops) > 1:
+                self.notes.wrong(
+                    next(iter(systems.values()))[0],
+                    f"several systems have a route ({', '.join(systems)}), and none is the top one: nobody would hear "
+                    f"of the monitor's own alerts (system={RESERVED}), nor of any other system's; say who hears of "
+                    "them: route: {receiver: …} in a file without system",
+                    of_key=True,
+                )
+            return tops[0] if len(tops) == 1 else None
+        top = self._root(*said[""])
+        branches = [self._branch(name, *one, top or Route(receiver="")) for name, one in systems.items()]
+        made = tuple(branch for branch in branches if branch is not None)
+        return replace(top, routes=made + top.routes) if top is not None else None
+
+    def _root(self, spot: Spot, value: Any) -> Route | None:
         section = self.notes.section(spot, value)
         if section is None:
             return None
         if section.get("receiver") is None:
             self.notes.wrong(spot.at("receiver"), "the top route needs a receiver: who hears what no other route takes")
-        for key in ("matchers", "match", "match_re", "continue", "mute_time_intervals", "active_time_intervals"):
-            if section.get(key):
-                self.notes.wrong(spot.at(key), f"the top route takes every alert; it can't have {key}", of_key=True)
+        self._takes_all(spot, section, "the top route takes every alert")
         return self._node(spot, section, None)
+
+    def _branch(self, system: str, spot: Spot, value: Any, top: Route) -> Route | None:
+        """The route of a system: what it does not say, it has from the top one, as any route below that."""
+        section = self.notes.section(spot, value)
+        if section is None:
+            return None
+        self._takes_all(spot, section, "the route of a system takes all alerts of the system")
+        made = self._node(spot, section, top)
+        return replace(made, matchers=(Matcher("system", "=", system),)) if made is not None else None
+
+    def _takes_all(self, spot: Spot, section: Section, sentence: str) -> None:
+        for key in TAKES_ALL:
+            if section.get(key):
+                self.notes.wrong(spot.at(key), f"{sentence}; it can't have {key}", of_key=True)
 
     def _node(self, spot: Spot, section: Section, above: Route | None) -> Route | None:
         own = {key: value for key, value in section.items() if key != "routes"}
@@ -111,8 +168,8 @@ class Routes:
         )
 
     def _group_by(self, spot: Spot, names: list[str] | None, above: Route | None) -> tuple[str, ...] | None:
-        if names is None or (not names and above is not None):
-            # As in Alertmanager an empty list below the top says nothing.
+        if names is None or (not names and isinstance(spot.path[-2], int)):
+            # As in Alertmanager an empty list in one of `routes` says nothing.
             return (above or Route(receiver="")).group_by
         if "..." in names and len(names) > 1:
             self.notes.wrong(spot, "'...' means every label; nothing can stand beside it")

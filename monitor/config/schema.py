@@ -52,6 +52,7 @@ def schema(folders: Iterable[Path] = ()) -> Schema:
     system = _system(definitions)
     definitions["system"] = _object(system, SYSTEM_KEYS)
     top = {
+        **system,
         "include": {"anyOf": [TEXT, TEXTS], "description": "Further files, relative to this one; * and ** work."},
         "server": _model(Server, "server", definitions),
         "store": TEXT | {"description": "sqlite:///var/lib/runwatch/runwatch.db"},
@@ -67,7 +68,6 @@ def schema(folders: Iterable[Path] = ()) -> Schema:
         "templates": {"type": "array", "maxItems": 0, "description": "Alertmanager's; only an empty list."},
         "plugins": TEXTS | {"description": "Folders that hold further kinds, relative to this file."},
         "systems": {"type": "array", "items": {"$ref": "#/$defs/system"}},
-        **system,
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -103,6 +103,7 @@ def _system(definitions: Schema) -> Schema:
         "depends_on": TEXTS
         | {"description": "Checks, or whole systems, without which none of its checks can succeed."},
         "defaults": {"type": "object", "properties": {key: base[key] for key in DEFAULT_KEYS}},
+        "route": {"$ref": "#/$defs/route", "description": "Who is told of its alerts; see routes."},
         "maintenance": {"type": "array", "items": {"$ref": "#/$defs/maintenance"}},
         "checks": {"type": "array", "items": {"$ref": "#/$defs/check"}},
     }

@@ -8,7 +8,7 @@ from typing import Any
 from alerts.inhibition import InhibitRule
 from alerts.notifiers.base import Notifier
 from alerts.routing import Route
-from monitor.config import alertmanager, inhibition
+from monitor.config import alertmanager, inhibition, routes
 from monitor.config.alertmanager import GlobalEntry
 from monitor.config.interpolation import Interpolation
 from monitor.config.intervals import Intervals
@@ -18,12 +18,12 @@ from monitor.config.receivers import FILE_ENDING, Receivers, check_http_config, 
 from monitor.config.routes import Routes
 from monitor.config.sections import Section
 
-ONCE = ("global", "route")
+ONCE = ("global",)
 """Keys that one file of a configuration may say."""
 
 RESOLVE_TIMEOUT = 300.0
 
-KEYS = (*ONCE, "receivers", "inhibit_rules", "time_intervals", "mute_time_intervals", "templates")
+KEYS = (*ONCE, "route", "receivers", "inhibit_rules", "time_intervals", "mute_time_intervals", "templates")
 
 
 class Telling:
@@ -58,8 +58,9 @@ class Telling:
                 spot,
                 "Go templates can't be carried out; leave templates out, and write texts in Jinja2 where they are used",
             )
-        routes = Routes(notes, self.receivers, self.time_intervals)
-        self.route: Route | None = routes.root(*once["route"]) if "route" in once else None
+        said = routes.said(notes, roots)
+        self.route: Route | None = Routes(notes, self.receivers, self.time_intervals).tree(said)
+        self.has_route = bool(said)
 
     def _all(self, key: str) -> Iterator[tuple[Spot, Any]]:
         """Every item of a list that may stand in several files."""
