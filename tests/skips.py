@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import pytest
+
+from monitor.demo.process import Missing, Refused
 
 
 def refused(right: str) -> NoReturn:
@@ -18,3 +22,14 @@ def missing(part: str) -> NoReturn:
     if os.environ.get("CI") == "true" and os.geteuid() == 0:
         pytest.fail(f"CI must have {part}")
     pytest.skip(f"needs {part}")
+
+
+@contextmanager
+def had() -> Iterator[None]:
+    """Within it, a part that is missing here or refused skips the test."""
+    try:
+        yield
+    except Missing as why:
+        missing(str(why))
+    except Refused as why:
+        refused(str(why))

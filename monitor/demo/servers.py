@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 
-from monitor.demo.process import READY_WITHIN, NotStarted, Server, free_port
+from monitor.demo.process import READY_WITHIN, Missing, NotStarted, Server, free_port
 
 __all__ = ["NotStarted", "Postgres", "Server", "Temporal", "Valkey", "free_port"]
 
@@ -226,4 +226,4 @@ def _first(title: str, candidates: Iterator[Path] | tuple[Path, ...], remedy: st
     for path in candidates:
         if os.access(path, os.X_OK):
             return path
-    raise NotStarted(f"cannot start {title}: its program is not on this machine; `{remedy}` brings it")
+    raise Missing(f"cannot start {title}: its program is not on this machine; `{remedy}` brings it")

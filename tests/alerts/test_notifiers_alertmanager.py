@@ -16,7 +16,7 @@ from alerts.templates import AS_KEPT
 from alerts.vocabulary import Notification, Phase, fingerprint
 from checks.base import revealed
 from monitor.demo.inbox import Fault, Inbox
-from tests.alertmanager import Alertmanager as Real
+from tests.alertmanager import alertmanager
 from tests.alerts.notes import NOON, alert, note, resolved
 
 CONFIGURATION = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
@@ -41,7 +41,7 @@ async def test_alerts_fire_and_end_in_a_real_alertmanager(http, tmp_path: Path):
     nasty = {"alertname": "Näme <&\u202e\x00>", "empty": "", "long": "x" * 100_000}
     nameless: dict[str, str] = {}
     told = now_firing(labels, nasty, nameless, annotations={"summary": "it is down", "huge": "y" * 1_000_000})
-    async with Real(tmp_path, CONFIGURATION) as real:
+    async with alertmanager(tmp_path, CONFIGURATION) as real:
         sent = Alertmanager(url=real.url)
         await sent.send(told, http, {})
         await sent.send(told, http, {})

@@ -18,7 +18,7 @@ from checks.alertmanager import Alertmanager
 from checks.base import Failed, Reason
 from checks.parts.api import Answer
 from checks.parts.vendors import alertmanager as answers
-from tests import alertmanager as real
+from tests.alertmanager import alertmanager
 from tests.checks import web
 from tests.checks.probing import asked, errs, evidence, fails, value, values
 from tests.faults import FaultProxy
@@ -38,7 +38,7 @@ def alert(name: str, severity: str = "", ago: float = 0.0, **labels: str) -> dic
 
 
 async def test_active_alerts_of_a_real_one_are_counted_by_label_and_shown(tmp_path: Path) -> None:
-    async with real.Alertmanager(tmp_path, NOBODY) as there:
+    async with alertmanager(tmp_path, NOBODY) as there:
         quiet = await asked(check(there.url))
         assert value(quiet, "alerts_active") == 0
         assert value(quiet, "cluster_ready") == 1
@@ -67,7 +67,7 @@ async def test_active_alerts_of_a_real_one_are_counted_by_label_and_shown(tmp_pa
 
 
 async def test_silenced_alerts_count_only_where_they_are_asked_for(tmp_path: Path) -> None:
-    async with real.Alertmanager(tmp_path, NOBODY) as there:
+    async with alertmanager(tmp_path, NOBODY) as there:
         await there.post("/api/v2/alerts", [alert("Down", "critical")])
         matcher = {"name": "alertname", "value": "Down", "isRegex": False, "isEqual": True}
         span = {"startsAt": "2020-01-01T00:00:00Z", "endsAt": "2999-01-01T00:00:00Z"}
@@ -83,7 +83,7 @@ async def test_messages_that_a_real_one_could_not_send_are_counted(tmp_path: Pat
 route: {{receiver: hook, group_wait: 0s, group_interval: 1s}}
 receivers: [{{name: hook, webhook_configs: [{{url: "{refuse}"}}]}}]
 """
-    async with real.Alertmanager(tmp_path, config) as there:
+    async with alertmanager(tmp_path, config) as there:
         memory: dict[Any, Any] = {}
         first = await asked(check(there.url), memory)
         assert not values(first, "notifications_failed")

@@ -17,8 +17,8 @@ from checks.cloudwatch import Cloudwatch
 from checks.parts.aws.asking import FOUND, Credentials
 from checks.parts.aws.signature import Keys, encoded, query_string, signed
 from checks.s3 import S3
+from monitor.demo.parts.aws import REGION, Moto
 from tests.checks import web
-from tests.checks.moto import REGION, Moto
 from tests.checks.probing import asked, errs, fails
 
 NOW = datetime(2026, 11, 22, 2, 0, 5, tzinfo=UTC)

@@ -18,8 +18,8 @@ from alerts.thresholds import parse
 from checks.base import Reason
 from checks.cloudwatch import Cloudwatch, _times
 from checks.parts.aws.cloudwatch_logs import Found, LogEvent
+from monitor.demo.parts.aws import REGION, Moto
 from tests.checks import web
-from tests.checks.moto import REGION, Moto
 from tests.checks.probing import asked, cancelled, errs, evidence, fails, result_of, value, values
 
 NOW = 1_795_360_000.0

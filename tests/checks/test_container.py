@@ -23,7 +23,7 @@ from checks.container import Container
 from checks.parts.container import engine as answers
 from checks.parts.container.changes import changes, remembered
 from checks.parts.json_values import moment
-from tests.checks.cluster import CUTS, HANGS, broken
+from monitor.demo.parts.kubernetes import CUTS, HANGS, broken
 from tests.checks.engine import container_engine
 from tests.checks.probing import Memory, asked, errs, evidence, fails, result_of, value, values
 from tests.checks.web import hang, reply, serving

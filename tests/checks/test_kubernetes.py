@@ -19,9 +19,8 @@ from checks.parts.kubernetes.pods import job as read_job
 from checks.parts.kubernetes.pods import node as read_node
 from checks.parts.kubernetes.pods import pod as read_pod
 from checks.parts.kubernetes.rollout import rollout
-from tests.checks.cluster import (
+from monitor.demo.parts.kubernetes import (
     APPS,
-    AT,
     CUTS,
     HANGS,
     OLD,
@@ -36,6 +35,7 @@ from tests.checks.cluster import (
     pod,
     statefulset,
 )
+from tests.checks.cluster import AT
 from tests.checks.probing import Memory, asked, errs, evidence, fails, value, values
 from tests.checks.web import hang, reply, serving
 
@@ -44,8 +44,7 @@ JUST_NOW, LATELY, SUCCESS = "2026-11-23T00:59:30Z", "2026-11-23T00:55:00Z", "202
 
 @pytest.fixture
 def ca_file(cluster: ApiServer, tmp_path: Path) -> str:
-    cluster.authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    return str(tmp_path / "ca.pem")
+    return str(cluster.authority.write(tmp_path / "ca.pem"))
 
 
 @pytest.fixture

@@ -13,10 +13,8 @@ import pytest
 from checks.base import Reason
 from checks.kubernetes import Kubernetes
 from checks.parts.kubernetes import access
-from tests.checks.cluster import (
-    AT,
-    ApiServer,
-)
+from monitor.demo.parts.kubernetes import ApiServer
+from tests.checks.cluster import AT
 from tests.checks.probing import Memory, asked, errs, fails, result_of, value
 
 JUST_NOW, LATELY, SUCCESS = "2026-11-23T00:59:30Z", "2026-11-23T00:55:00Z", "2026-11-22T03:05:00Z"
@@ -24,7 +22,7 @@ JUST_NOW, LATELY, SUCCESS = "2026-11-23T00:59:30Z", "2026-11-23T00:55:00Z", "202
 
 def kubeconfig(folder: Path, cluster: ApiServer, user: dict[str, Any], **of_cluster: Any) -> str:
     """A kubeconfig for the cluster, with a namespace of its own."""
-    certificate = base64.b64encode(cluster.authority.cert_pem.bytes()).decode()
+    certificate = base64.b64encode(cluster.authority.pem).decode()
     path = folder / "config"
     config = {
         "current-context": "shop",
@@ -43,7 +41,7 @@ async def test_in_a_cluster_the_pods_own_account_is_used_and_its_token_read_anew
 ) -> None:
     (tmp_path / "token").write_text("sesame\n")
     (tmp_path / "namespace").write_text("retail")
-    cluster.authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    cluster.authority.write(tmp_path / "ca.crt")
     host, _, port = cluster.url.removeprefix("https://").partition(":")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)

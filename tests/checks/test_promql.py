@@ -19,7 +19,7 @@ from checks.promql import Promql
 from tests.checks import web
 from tests.checks.probing import asked, cancelled, errs, evidence, fails, value, values
 from tests.faults import FaultProxy
-from tests.prometheus import Prometheus
+from tests.prometheus import prometheus
 
 ROUTES = " or ".join(
     f'label_replace(label_replace(vector({share}), "route", "{route}", "", ""), "job", "api", "", "")'
@@ -40,8 +40,8 @@ def vector(*series: Any, **beside: Any) -> dict[str, Any]:
 
 
 async def test_real_queries_become_numbers_with_the_labels_that_are_kept(tmp_path: Path) -> None:
-    async with Prometheus(tmp_path) as prometheus:
-        url = prometheus.url
+    async with prometheus(tmp_path) as server:
+        url = server.url
         run = await asked(check(url, ROUTES, by=["route", "job", "pod"], unit="ratio"))
         assert values(run, "value") == {
             (("exported_job", "api"), ("pod", ""), ("route", "/cart")): 0.001,
@@ -66,13 +66,13 @@ async def test_real_queries_become_numbers_with_the_labels_that_are_kept(tmp_pat
 
 
 async def test_real_targets_that_are_down_are_named_with_the_reason(tmp_path: Path) -> None:
-    async with Prometheus(tmp_path) as prometheus:
-        url = prometheus.url
+    async with prometheus(tmp_path) as server:
+        url = server.url
 
         def targets(*jobs: str, **fields: Any) -> Promql:
             return Promql(name="targets", url=url, targets="up", jobs=jobs, **fields)
 
-        await prometheus.scraped()
+        await server.scraped()
         result = await fails(targets(), Reason.ASSERTION, "1 of 2 targets of Prometheus at", "are down: broken 127.0")
         assert "HTTP status 500" in evidence(result, "Targets that are down")
         assert value(result, "targets_down") == value(result, "targets_up") == 1

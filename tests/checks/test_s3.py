@@ -15,8 +15,8 @@ from alerts.thresholds import parse
 from checks.base import Failed, Reason
 from checks.parts.aws.s3_listing import read_listing
 from checks.s3 import S3
+from monitor.demo.parts.aws import REGION, Moto
 from tests.checks import web
-from tests.checks.moto import REGION, Moto
 from tests.checks.probing import asked, cancelled, errs, evidence, fails, result_of, value, values
 from tests.faults import FaultProxy
 

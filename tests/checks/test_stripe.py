@@ -17,9 +17,9 @@ from alerts.thresholds import parse
 from checks.base import KEPT_MOST, Failed, Reason, Run
 from checks.parts.vendors.stripe_events import MOST, Event, Ledger, read_event
 from checks.stripe import Stripe
+from monitor.demo.parts.stripe import KEY, Account, refusal
 from tests.checks import web as servers
 from tests.checks.probing import asked, cancelled, errs, evidence, fails, result_of, value, values
-from tests.checks.stripe_account import KEY, Account, refusal, stripe_account
 from tests.faults import FaultProxy
 
 NOW = 1_795_360_000.0
@@ -27,7 +27,7 @@ NOW = 1_795_360_000.0
 
 @pytest.fixture
 async def account() -> AsyncIterator[Account]:
-    async with stripe_account() as running:
+    async with Account() as running:
         yield running
 
 

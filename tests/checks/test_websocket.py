@@ -19,8 +19,9 @@ from checks.base import Errored, Failed, Reason, Run
 from checks.parts.vendors import socketio as _socketio
 from checks.websocket import Websocket
 from checks.wire import websocket as wire
+from monitor.demo.parts.site import Site
+from monitor.demo.parts.socketio import SocketIoServer
 from tests.checks.probing import asked, errs, evidence, fails, value, values
-from tests.checks.socketio import running, socketio_server
 from tests.checks.web import Authority, Handle, ask, closed_port, endless, full, hang, reply, serving, silent, then_hang
 from tests.faults import FaultProxy
 from tests.leaks import held
@@ -50,11 +51,10 @@ async def echoing(seen: list[web.Request] | None = None) -> AsyncIterator[int]:
             return web.Response(status=401, text="who are you, secret-word?")
         return await handle(request)
 
-    app = web.Application()
-    app.router.add_get("/", handle)
-    app.router.add_get("/private", private)
-    async with running(app) as port:
-        yield port
+    async with Site() as site:
+        site.handles("/", handle)
+        site.handles("/private", private)
+        yield site.port
 
 
 async def test_a_real_server() -> None:
@@ -283,7 +283,7 @@ async def test_time_is_up_at_each_step() -> None:
 
 
 async def test_socketio_by_websocket() -> None:
-    async with socketio_server(token="t0ken", pings=2) as server:
+    async with SocketIoServer(token="t0ken", pings=2) as server:
         probe = check(server.port, socketio={"auth": {"token": "t0ken"}}, send='42["x"]', expect=r'^43\["x"\]$')
         run = await asked(probe)
         assert value(run, "ping_interval_seconds") == 25
@@ -303,7 +303,7 @@ async def test_socketio_by_websocket() -> None:
 
 
 async def test_socketio_by_polling() -> None:
-    async with socketio_server(pings=1) as server:
+    async with SocketIoServer(pings=1) as server:
         run = await asked(check(server.port, socketio={"transport": "polling", "namespace": "/admin"}))
         assert server.closed == 1 and not server.sessions
         assert [(method, body) for method, _, body in server.requests] == [
@@ -316,7 +316,7 @@ async def test_socketio_by_polling() -> None:
 
 async def test_polling_finds_a_balancer_that_does_not_keep_sessions_together() -> None:
     polling = {"transport": "polling"}
-    async with socketio_server(nodes=2) as server:
+    async with SocketIoServer(nodes=2) as server:
         await fails(check(server.port, socketio=polling), Reason.STATUS, "HTTP 400, Session ID unknown (code 1)")
         server.sticky = True
         await asked(check(server.port, socketio=polling))
@@ -327,7 +327,7 @@ async def test_polling_finds_a_balancer_that_does_not_keep_sessions_together() -
 
 
 async def test_socketio_is_not_there() -> None:
-    async with socketio_server() as server:
+    async with SocketIoServer() as server:
         await fails(check(server.port, "/other", socketio=True), Reason.STATUS, "HTTP 404")
         await fails(check(server.port, "/socket.io/"), Reason.STATUS, "Unsupported protocol version (code 5)")
     async with serving(reply(b"<html>")) as web:
@@ -455,7 +455,7 @@ def test_what_is_watched() -> None:
 
 @pytest.mark.parametrize("fields", [{"expect": "never"}, {"socketio": {"transport": "polling"}}, {"socketio": True}])
 async def test_cancelled_anywhere_nothing_stays_open(fields: dict[str, Any]) -> None:
-    async with socketio_server() as stand_in, serving(agreeing(SESSION)) as mute:
+    async with SocketIoServer() as stand_in, serving(agreeing(SESSION)) as mute:
         port = mute.port if "expect" in fields else stand_in.port
         probe = check(port, timeout="5s", **fields)
         await asked(check(stand_in.port, socketio=True))
@@ -474,7 +474,7 @@ async def test_cancelled_anywhere_nothing_stays_open(fields: dict[str, Any]) -> 
 
 
 async def test_the_other_transport_is_tried_for_an_alert() -> None:
-    async with socketio_server() as server:
+    async with SocketIoServer() as server:
         for transport, other in (("websocket", "polling"), ("polling", "websocket")):
             run = Run()
             await check(server.port, socketio={"transport": transport}).diagnose(run)

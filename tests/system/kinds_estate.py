@@ -18,10 +18,10 @@ from typing import Any
 from aiohttp import web as aioweb
 
 from checks.base import KEPT
+from monitor.demo.parts.aws import REGION, Moto
+from monitor.demo.parts.site import Handler, Site
 from monitor.demo.servers import Postgres, Temporal, Valkey
 from tests.checks import web
-from tests.checks.moto import Moto
-from tests.checks.socketio import running
 
 Break = Callable[[], Awaitable[object]]
 
@@ -74,11 +74,12 @@ class Estate:
             self._servers[name] = asyncio.ensure_future(server.start())
         return await self._servers[name]
 
-    async def site(self, answer: Callable[[aioweb.Request], Awaitable[aioweb.StreamResponse]]) -> str:
-        """A web server of aiohttp that answers everything so."""
-        app = aioweb.Application()
-        app.router.add_route("*", "/{path:.*}", answer)
-        return f"http://127.0.0.1:{await self.stack.enter_async_context(running(app))}"
+    async def site(self, answer: Handler) -> str:
+        """A web server that answers every GET so."""
+        site = Site()
+        site.handles("*", answer)
+        await self.stack.enter_async_context(site)
+        return site.url
 
 
 CASES: dict[str, Callable[[Estate], Awaitable[Case]]] = {}
@@ -206,9 +207,9 @@ async def redis(estate: Estate) -> Case:
 
 @case
 async def stripe(estate: Estate) -> Case:
-    from tests.checks.stripe_account import KEY, refusal, stripe_account
+    from monitor.demo.parts.stripe import KEY, Account, refusal
 
-    account = await estate.stack.enter_async_context(stripe_account())
+    account = await estate.stack.enter_async_context(Account())
 
     async def refuse() -> None:
         account.answers["/v1/balance"] = [refusal(401, "api_key_expired", "Expired API Key provided")] * 2
@@ -265,24 +266,19 @@ async def journey(estate: Estate) -> Case:
 
 @case
 async def promql(estate: Estate) -> Case:
-    from tests.prometheus import Prometheus
+    from tests.prometheus import prometheus
 
-    folder = estate.folder / "prometheus"
-    folder.mkdir()
     stack = await estate.stack.enter_async_context(AsyncExitStack())
-    prometheus = await stack.enter_async_context(Prometheus(folder))
-    return Case({"url": prometheus.url, "query": "vector(1)"}, stack.aclose, "connect_refused")
+    server = await stack.enter_async_context(prometheus(estate.folder / "prometheus", jobs={}))
+    return Case({"url": server.url, "query": "vector(1)"}, stack.aclose, "connect_refused")
 
 
 @case
 async def alertmanager(estate: Estate) -> Case:
-    from tests.alertmanager import Alertmanager
+    from tests.alertmanager import alertmanager
 
-    folder = estate.folder / "alertmanager"
-    folder.mkdir()
     stack = await estate.stack.enter_async_context(AsyncExitStack())
-    configuration = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
-    there = await stack.enter_async_context(Alertmanager(folder, configuration))
+    there = await stack.enter_async_context(alertmanager(estate.folder / "alertmanager"))
     return Case({"url": there.url}, stack.aclose, "connect_refused")
 
 
@@ -361,8 +357,6 @@ async def container(estate: Estate) -> Case:
 
 @case
 async def cloudwatch(estate: Estate) -> Case:
-    from tests.checks.moto import REGION
-
     moto = await estate.moto()
     with closing(moto.client("logs")) as logs:
         logs.create_log_group(logGroupName="/shop/api")
@@ -381,8 +375,6 @@ async def cloudwatch(estate: Estate) -> Case:
 
 @case
 async def s3(estate: Estate) -> Case:
-    from tests.checks.moto import REGION
-
     moto = await estate.moto()
     with closing(moto.client("s3")) as store:
         store.create_bucket(Bucket="backups", CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -430,13 +422,12 @@ async def heartbeat(estate: Estate) -> Case:
 
 @case
 async def kubernetes(estate: Estate) -> Case:
-    from tests.checks.cluster import ApiServer, deployment, pod
+    from monitor.demo.parts.kubernetes import ApiServer, deployment, pod
 
     server = ApiServer()
     server.objects["deployments"], server.objects["pods"] = [deployment("api")], [pod("api-5d9-1"), pod("api-5d9-2")]
-    await estate.stack.enter_async_context(server.serving())
-    authority = estate.folder / "cluster.pem"
-    server.authority.cert_pem.write_to_path(str(authority))
+    await estate.stack.enter_async_context(server)
+    authority = server.authority.write(estate.folder / "cluster.pem")
 
     async def stall() -> None:
         late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "…"}

@@ -17,7 +17,8 @@ from alerts.matching import Matcher, parse_matchers
 from alerts.routing import group_labels, match
 from alerts.vocabulary import Alert, Severity, fingerprint
 from monitor.config import Config, load
-from tests.alertmanager import DEADLINE, Alertmanager, amtool
+from monitor.demo.parts.alertmanager import Alertmanager
+from tests.alertmanager import DEADLINE, alertmanager, amtool
 from tests.system.language import Made, configuration
 
 AT_ONCE = 2
@@ -97,7 +98,7 @@ async def test_alertmanager_routes_and_groups_the_same_alerts_alike(tmp_path: Pa
         for route in match(config.route, labels)
     }
 
-    async with Alertmanager(tmp_path, text) as server:
+    async with alertmanager(tmp_path, text) as server:
         await posted(server, alerts)
         answer = await server.get("/api/v2/alerts")
         theirs = {one["fingerprint"]: [receiver["name"] for receiver in one["receivers"]] for one in answer}
@@ -130,7 +131,7 @@ async def test_alertmanager_inhibits_the_same_alerts(tmp_path: Path, seed: int) 
     inhibitor.sources([*alerts, *ends])
     ours = {one.fingerprint for one in [*alerts, *ends] if inhibitor.why(one)[0]}
 
-    async with Alertmanager(tmp_path, text) as server:
+    async with alertmanager(tmp_path, text) as server:
         await posted(server, [one.labels for one in alerts])
         await posted(server, [one.labels for one in ends])
         theirs: set[str] = set()
@@ -152,7 +153,7 @@ async def test_alertmanager_silences_the_same_alerts(tmp_path: Path) -> None:
     alerts = made.alerts(400)
     starts = datetime.now(UTC)
     silences: dict[str, tuple[Matcher, ...]] = {}
-    async with Alertmanager(tmp_path, configuration(route={"receiver": "r0", "group_wait": "1h"})) as server:
+    async with alertmanager(tmp_path, configuration(route={"receiver": "r0", "group_wait": "1h"})) as server:
         await posted(server, alerts)
         while len(silences) < 60:
             matchers = [Matcher(*made.matcher()) for _ in range(made.random.randint(1, 3))]  # type: ignore[arg-type]
@@ -252,7 +253,7 @@ async def test_alertmanager_keeps_the_same_routes_quiet(tmp_path: Path) -> None:
     assert config.route is not None
     before = [muted(route, config.time_intervals, datetime.now(UTC).timestamp()) for route in config.route.routes]
     try:
-        async with Alertmanager(tmp_path, text) as server:
+        async with alertmanager(tmp_path, text) as server:
             await posted(server, [{"number": str(number)} for number in range(len(routes))])
             await server.logged("Notify success|Notifications not sent", len(routes))
     finally:

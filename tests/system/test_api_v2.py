@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from monitor.demo.inbox import Inbox
+from monitor.demo.parts.site import Site
 from tests import alertmanager
 from tests.daemon import DEADLINE, Daemon, Target
+from tests.prometheus import prometheus
 
 TEXT, FLAG, MAP = str, bool, {"*": str}
 STATUS = {"state": ("unprocessed", "active", "suppressed"), "silencedBy": [str], "inhibitedBy": [str], "mutedBy": [str]}
@@ -471,7 +472,7 @@ async def test_a_real_alertmanager_answers_the_same(tmp_path):
     async with (
         Inbox() as inbox,
         Daemon(tmp_path, configuration(inbox)) as daemon,
-        alertmanager.Alertmanager(tmp_path / "theirs", theirs) as real,
+        alertmanager.alertmanager(tmp_path / "theirs", theirs) as real,
         aiohttp.ClientSession() as http,
     ):
         for url in (daemon.url, real.url):
@@ -488,55 +489,19 @@ async def test_a_real_alertmanager_answers_the_same(tmp_path):
             assert ours == truth, (path, content)
 
 
-class Prometheus:
-    """A real one that scrapes one number from us, has a rule about it, and sends its alerts to `url`."""
-
-    def __init__(self, folder, url):
-        self.broken = 1
-        self._folder = folder
-        self._alerts_to = url.removeprefix("http://")
-
-    async def __aenter__(self):
-        app = web.Application()
-        app.add_routes([web.get("/metrics", self._metrics)])
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        rule = {
-            "alert": "Broken",
-            "expr": "broken == 1",
-            "labels": {"severity": "page"},
-            "annotations": {"summary": "the value is {{ $value }}"},
-        }
-        (self._folder / "rules.yml").write_text(json.dumps({"groups": [{"name": "g", "rules": [rule]}]}))
-        target = f"127.0.0.1:{self._runner.addresses[0][1]}"
-        (self._folder / "prometheus.yml").write_text(f"""
-global: {{evaluation_interval: 500ms, scrape_interval: 500ms, scrape_timeout: 500ms, external_labels: {{replica: p1}}}}
-rule_files: [rules.yml]
-alerting: {{alertmanagers: [{{api_version: v2, static_configs: [{{targets: ["{self._alerts_to}"]}}]}}]}}
-scrape_configs: [{{job_name: shop, static_configs: [{{targets: ["{target}"]}}]}}]
-""")
-        self._process = await asyncio.create_subprocess_exec(
-            alertmanager.program("prometheus"), f"--config.file={self._folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={self._folder / 'data'}", "--web.listen-address=127.0.0.1:0",
-            "--rules.alert.resend-delay=500ms",
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        return self
-
-    async def __aexit__(self, *_):
-        self._process.kill()
-        await self._process.wait()
-        await self._runner.cleanup()
-
-    async def _metrics(self, request):
-        return web.Response(text=f"broken {self.broken}\n")
+RULE = {
+    "alert": "Broken",
+    "expr": "broken == 1",
+    "labels": {"severity": "page"},
+    "annotations": {"summary": "the value is {{ $value }}"},
+}
 
 
 async def test_a_real_prometheus_fires_and_resolves_through_us(tmp_path):
-    (tmp_path / "prometheus").mkdir()
-    async with Inbox() as inbox, Daemon(tmp_path, configuration(inbox)) as daemon:
-        async with Prometheus(tmp_path / "prometheus", daemon.url) as prometheus:
+    async with Site() as shop, Inbox() as inbox, Daemon(tmp_path, configuration(inbox)) as daemon:
+        shop.answers("/metrics", "broken 1\n", content_type="text/plain")
+        fields = {"jobs": {"shop": [shop.url]}, "rules": [RULE], "alertmanagers": [daemon.url]}
+        async with prometheus(tmp_path / "prometheus", **fields, external_labels={"replica": "p1"}):
             # It looks for Alertmanagers and targets five seconds after its start.
             page = await heard(inbox, "/hook/team", within=25)
             [told] = page.body["alerts"]
@@ -544,6 +509,6 @@ async def test_a_real_prometheus_fires_and_resolves_through_us(tmp_path):
             assert told["annotations"]["summary"] == "the value is 1"
             [shown] = await Client(daemon).get("/alerts")
             assert "g0.expr=broken" in shown["generatorURL"]
-            prometheus.broken = 0
+            shop.answers("/metrics", "broken 0\n", content_type="text/plain")
             await heard(inbox, "/hook/team", "resolved", page.number)
         assert await Client(daemon).get("/alerts") == []

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from monitor.demo.inbox import Inbox
-from tests.alertmanager import Alertmanager
+from tests.alertmanager import alertmanager
 from tests.alerts.mail import PASSWORD, USER, mailbox
 from tests.daemon import DEADLINE, Daemon, Target
 
@@ -85,7 +85,7 @@ async def test_a_real_alertmanager_hears_what_fires_and_what_ends(tmp_path: Path
         inside = "route: {receiver: inbox, group_wait: 0s, group_interval: 1s}\nreceivers:\n  - name: inbox\n" + (
             f"    webhook_configs: [{{url: '{inbox.url}/hook/from-alertmanager'}}]\n"
         )
-        async with Alertmanager(tmp_path, inside) as real:
+        async with alertmanager(tmp_path, inside) as real:
             text = configuration(target, f'    alertmanager_configs: [{{url: "{real.url}"}}]')
             (tmp_path / "ours").mkdir()
             async with Daemon(tmp_path / "ours", text) as daemon:

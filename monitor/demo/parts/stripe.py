@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
+from monitor.demo.parts.served import Served
+
 KEY = "rk_live_51abcdefghijklmnop"
+KEPT = 1_000
+"""Requests that it remembers; the oldest go first."""
 LIST_PARAMETERS = {"limit", "starting_after", "ending_before"}
+MOST_TYPES = 20
 EVENT_PARAMETERS = LIST_PARAMETERS | {"created[gte]", "created[lt]", "delivery_success", "types[]"}
 
 
-@dataclass
-class Account:
+class Account(Served):
     """What the account holds; `answers` are sent in place of the real ones, one for each request, by path."""
 
-    livemode: bool = True
-    events: list[dict[str, Any]] = field(default_factory=list)
-    endpoints: list[dict[str, Any]] = field(default_factory=list)
-    rights: set[str] = field(default_factory=lambda: {"/v1/balance", "/v1/events", "/v1/webhook_endpoints"})
-    answers: dict[str, list[web.Response]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    versions: set[str] = field(default_factory=set)
-    url: str = ""
-    _serial: int = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.livemode = True
+        self.events: list[dict[str, Any]] = []
+        self.endpoints: list[dict[str, Any]] = []
+        self.rights = {"/v1/balance", "/v1/events", "/v1/webhook_endpoints"}
+        """Paths that the key may ask for."""
+        self.answers: dict[str, list[web.Response]] = {}
+        self.asked: list[str] = []
+        self.versions: set[str] = set()
+        self._serial = 0
 
     def event(self, kind: str, at: float, held: dict[str, Any] | None = None, *, delivered: bool = True) -> str:
         """An event of this type happens."""
@@ -60,9 +63,10 @@ class Account:
              "enabled_events": list(events) or ["*"]}
         )  # fmt: skip
 
-    async def serve(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.Response:
         """One answer."""
         self.asked.append(str(request.rel_url))
+        del self.asked[:-KEPT]
         self.versions.add(request.headers.get("Stripe-Version", ""))
         if self.answers.get(request.path):
             return self.answers[request.path].pop(0)
@@ -76,6 +80,8 @@ class Account:
                 return _json({"object": "balance", "livemode": self.livemode, "available": amounts, "pending": []})
             case "/v1/webhook_endpoints":
                 return self._list(request, self.endpoints, LIST_PARAMETERS)
+            case "/v1/events" if len(set(request.query.getall("types[]", []))) > MOST_TYPES:
+                return refusal(400, "parameter_invalid", f"You may filter by at most {MOST_TYPES} types")
             case "/v1/events":
                 return self._list(request, self._chosen(request), EVENT_PARAMETERS)
         return refusal(404, "resource_missing", f"Unrecognized request URL (GET: {request.path})")
@@ -83,7 +89,6 @@ class Account:
     def _chosen(self, request: web.Request) -> list[dict[str, Any]]:
         query = request.query
         types = set(query.getall("types[]", []))
-        assert len(types) <= 20
         first, end = int(query.get("created[gte]", 0)), int(query.get("created[lt]", 2**33))
         chosen = [
             one for one in self.events
@@ -116,20 +121,3 @@ def refusal(status: int, code: str, message: str, **headers: str) -> web.Respons
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.json_response(body, status=status, headers={"Request-Id": "req_123", **(headers or {})})
-
-
-@asynccontextmanager
-async def stripe_account() -> AsyncIterator[Account]:
-    """An account behind a real socket."""
-    account = Account()
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", account.serve)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    account.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield account
-    finally:
-        await runner.cleanup()

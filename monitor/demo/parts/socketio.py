@@ -5,39 +5,47 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from monitor.demo.parts.served import Served
+
 OPENED = {"pingInterval": 25000, "pingTimeout": 20000, "maxPayload": 1000000}
+KEPT = 1_000
+"""Requests that it remembers; the oldest go first."""
 
 
-@dataclass
-class SocketIoServer:
-    """One server; `nodes` above one has every other request go to a node that does not know the session."""
+class SocketIoServer(Served):
+    """One server; `nodes` above one has every other request go to a node that does not know the session.
 
-    port: int = 0
-    namespaces: tuple[str, ...] = ("/", "/admin")
-    token: str = ""
-    sticky: bool = False
-    nodes: int = 1
-    pings: int = 0
-    """Pings that come before the answer to CONNECT."""
-    opened: dict[str, Any] = field(default_factory=lambda: dict(OPENED))
-    requests: list[tuple[str, str, str]] = field(default_factory=list)
-    sessions: dict[str, asyncio.Queue[str]] = field(default_factory=dict)
-    closed: int = 0
+    `pings` come before the answer to CONNECT; `token` is wanted there, where it is not empty.
+    """
 
-    def url(self, path: str = "", scheme: str = "ws") -> str:
-        return f"{scheme}://127.0.0.1:{self.port}{path}"
+    def __init__(
+        self, *, namespaces: tuple[str, ...] = ("/", "/admin"), token: str = "", nodes: int = 1, pings: int = 0
+    ) -> None:
+        super().__init__()
+        self.namespaces = namespaces
+        self.token = token
+        self.sticky = False
+        self.nodes = nodes
+        self.pings = pings
+        self.opened: dict[str, Any] = dict(OPENED)
+        self.requests: list[tuple[str, str, str]] = []
+        self.sessions: dict[str, asyncio.Queue[str]] = {}
+        self.closed = 0
+        self._count = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One answer, or a WebSocket to its end."""
+        if request.path != "/socket.io/":
+            return web.Response(status=404)
         query = request.query
         body = await request.text()
         self.requests.append((request.method, request.query_string, body))
+        del self.requests[:-KEPT]
+        self._count += 1
         if query.get("EIO") != "4":
             return _refused(5, "Unsupported protocol version")
         if query.get("transport") == "websocket":
@@ -56,7 +64,7 @@ class SocketIoServer:
 
     def _polling(self, request: web.Request, body: str) -> web.Response:
         queue = self.sessions.get(request.query.get("sid", ""))
-        elsewhere = self.nodes > 1 and len(self.requests) % 2 == 0 and "node" not in request.cookies
+        elsewhere = self.nodes > 1 and self._count % 2 == 0 and "node" not in request.cookies
         if queue is None or elsewhere:
             return _refused(1, "Session ID unknown")
         if request.method == "GET":
@@ -72,7 +80,7 @@ class SocketIoServer:
         elif body.startswith("40"):
             for _ in range(self.pings):
                 queue.put_nowait("2")
-            queue.put_nowait(self.connected(body))
+            queue.put_nowait(self._connected(body))
         return web.Response(text="ok")
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
@@ -85,16 +93,16 @@ class SocketIoServer:
             if message.data.startswith("40"):
                 for _ in range(self.pings):
                     await socket.send_str("2")
-                    assert await socket.receive_str() == "3"
-                await socket.send_str(self.connected(message.data))
+                    if await socket.receive_str() != "3":
+                        return socket
+                await socket.send_str(self._connected(message.data))
             elif message.data.startswith("42"):
                 await socket.send_str('42["noise"]')
                 await socket.send_str("43" + message.data[2:])
         self.closed += 1
         return socket
 
-    def connected(self, packet: str) -> str:
-        """The answer to CONNECT."""
+    def _connected(self, packet: str) -> str:
         rest, where = packet[2:], "/"
         if rest.startswith("/"):
             where, _, rest = rest.partition(",")
@@ -108,26 +116,3 @@ class SocketIoServer:
 
 def _refused(code: int, message: str) -> web.Response:
     return web.json_response({"code": code, "message": message}, status=400)
-
-
-@asynccontextmanager
-async def socketio_server(**settings: Any) -> AsyncIterator[SocketIoServer]:
-    server = SocketIoServer(**settings)
-    app = web.Application()
-    app.router.add_route("*", "/socket.io/", server.handle)
-    async with running(app) as port:
-        server.port = port
-        yield server
-
-
-@asynccontextmanager
-async def running(app: web.Application) -> AsyncIterator[int]:
-    """An aiohttp server on a port of its own."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()

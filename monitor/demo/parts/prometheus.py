@@ -1,0 +1,125 @@
+"""A real Prometheus as a process: what it scrapes, its rules, and whom it tells of alerts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from monitor.demo.process import ASK_EVERY, Server, program
+
+PATIENCE = aiohttp.ClientTimeout(total=5.0)
+
+
+class Prometheus(Server):
+    """One Prometheus. It begins to scrape, and looks for Alertmanagers, five seconds after its start.
+
+    `jobs` are the URLs of metrics by the name of the job, `rules` what stands under `rules` in a group, in the words
+    of its own configuration; `alertmanagers` are URLs. `interval` is of scrapes and of rules.
+    """
+
+    title = "Prometheus"
+    as_nobody = False
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        jobs: Mapping[str, Sequence[str]] | None = None,
+        rules: Sequence[Mapping[str, Any]] = (),
+        alertmanagers: Sequence[str] = (),
+        external_labels: Mapping[str, str] | None = None,
+        interval: str = "300ms",
+    ) -> None:
+        super().__init__(folder, port)
+        self.jobs = {job: list(urls) for job, urls in (jobs or {}).items()}
+        self.rules = list(rules)
+        self.alertmanagers = list(alertmanagers)
+        self._external_labels = dict(external_labels or {})
+        self._interval = interval
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return f"http://{self.address}"
+
+    async def query(self, query: str) -> list[tuple[dict[str, str], float]]:
+        """What it answers to a query that gives series: their labels and values."""
+        return [(one["metric"], float(one["value"][1])) for one in (await self._get("query", query=query))["result"]]
+
+    async def until(self, query: str, wanted: Callable[[list[float]], bool] = bool) -> None:
+        """Return when the values of the series are as wanted: by default, when there is one; the caller's deadline."""
+        while not wanted([value for _, value in await self.query(query)]):
+            await asyncio.sleep(ASK_EVERY)
+
+    async def scraped(self) -> None:
+        """Return when every target has been scraped once at least; the caller sets the deadline."""
+        while any(one["health"] == "unknown" for one in await self._targets()):
+            await asyncio.sleep(ASK_EVERY)
+
+    async def _targets(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self._get("targets", state="active"))["activeTargets"]
+        return found if len(found) >= sum(map(len, self.jobs.values())) else [{"health": "unknown"}]
+
+    async def _get(self, what: str, **parameters: str) -> Any:
+        async with (
+            aiohttp.ClientSession(timeout=PATIENCE) as http,
+            http.get(f"{self.url}/api/v1/{what}", params=parameters, raise_for_status=True) as answer,
+        ):
+            return (await answer.json())["data"]
+
+    async def _prepare(self) -> None:
+        groups = {"groups": [{"name": "installation", "rules": self.rules}]}
+        (self.folder / "rules.yml").write_text(json.dumps(groups))
+        every = self._interval
+        (self.folder / "prometheus.yml").write_text(
+            json.dumps(
+                {
+                    "global": {
+                        "scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every,
+                        "external_labels": self._external_labels,
+                    },
+                    "rule_files": ["rules.yml"],
+                    "alerting": {
+                        "alertmanagers": [{"static_configs": [{"targets": [_host(url) for url in self.alertmanagers]}]}]
+                    },
+                    "scrape_configs": [
+                        {"job_name": job, "metrics_path": path, "static_configs": [{"targets": targets}]}
+                        for job, urls in self.jobs.items()
+                        for path, targets in _by_path(urls).items()
+                    ],
+                }
+            )
+        )  # fmt: skip
+
+    def _command(self) -> list[str]:
+        found = program(self.title, "prometheus", remedy="apt-get install prometheus")
+        return [
+            found, f"--config.file={self.folder / 'prometheus.yml'}", f"--storage.tsdb.path={self.folder / 'data'}",
+            f"--web.listen-address={self.address}", f"--rules.alert.resend-delay={self._interval}",
+        ]  # fmt: skip
+
+    async def _answers(self) -> bool:
+        try:
+            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/-/ready") as answer:
+                return answer.status == 200
+        except aiohttp.ClientConnectionError:
+            return False
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _by_path(urls: Sequence[str]) -> dict[str, list[str]]:
+    """Targets by the path of their metrics: of a job, all that Prometheus takes one path for."""
+    found: dict[str, list[str]] = {}
+    for url in urls:
+        found.setdefault(urlsplit(url).path or "/metrics", []).append(_host(url))
+    return found
