@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from checks.base import DURATION, UNITS, Check, Errored, Failed, Measurement, Reason, Run
+from checks.parts.named_units import named_unit
 from checks.parts.postgres.session import Dsn, Server
 from checks.parts.postgres.wire import Answer, Question, Refused
 from checks.parts.sql.answer import Column, Expectation, rows, show
@@ -15,10 +16,6 @@ from checks.units import Duration
 
 AGE = "age"
 """What may be written in place of a unit: the time since a point in time."""
-ENDINGS = {
-    "_seconds": "seconds", "_bytes": "bytes", "_ratio": "ratio", "_total": "count", "_count": "count",
-    "_timestamp": "timestamp", "_bytes_per_second": "bytes_per_second", "_per_second": "per_second",
-}  # fmt: skip
 LABELS_TAKEN = frozenset({"alertname", "check", "instance", "job", "reason", "severity", "system"})
 
 M = Measurement
@@ -113,7 +110,7 @@ class Sql(Check):
         """Those of the kind, and the measured columns."""
         return self.measurements + tuple(
             Measurement(
-                name, "seconds" if unit == AGE else unit or _told(name), f"The query's column {name}.",
+                name, "seconds" if unit == AGE else unit or named_unit(name), f"The query's column {name}.",
                 self.label_columns, counter=name.endswith("_total"),
             )
             for name, unit in self.measure.items()
@@ -226,11 +223,6 @@ class Sql(Check):
             show(answer, run)
             remedy = "write coalesce(…, 0) in the query, or nulls: skip, if that is well"
             raise Failed(Reason.ASSERTION, f"{name} of {self.name} is NULL; {remedy}")
-
-
-def _told(name: str) -> str:
-    """The unit that a column's name tells."""
-    return next((unit for ending, unit in ENDINGS.items() if name.endswith(ending)), "number")
 
 
 def _quoted(name: str) -> str:

@@ -142,6 +142,11 @@ class Api:
         except WireError as why:
             raise _network.translated(why) from None
 
+    @property
+    def left(self) -> float:
+        """Seconds until the probe's deadline, never none."""
+        return max(self._deadline - asyncio.get_running_loop().time(), 0.001)
+
     async def json(self, path: str, query: Query | None = None, *, accept: Sequence[int] = (200,)) -> Any:
         """The JSON that a GET of `base + path` gives."""
         return (await self.ask("GET", path, query, accept=accept)).json()
@@ -165,8 +170,7 @@ class Api:
         Raises Failed or Errored with the reason: a refusal to let us in (401, 403) and a rate limit (429) are ours.
         """
         assert self._session is not None
-        left = self._deadline - asyncio.get_running_loop().time()
-        timeout = aiohttp.ClientTimeout(total=max(left, 0.001))
+        timeout = aiohttp.ClientTimeout(total=self.left)
         self._connecting = False
         address = f"{self.base}{path}"
         to = URL(address, encoded=True) if encoded else address
