@@ -112,10 +112,10 @@ class App:
         for probe in self.history.probes(self.engine.judging.reach(), self.clock.now()):
             self.engine.judging.recall(*probe)
         self.scheduler = Scheduler(self.prober.launch, self._skipped)
-        runner = web.AppRunner(application(self), access_log=None, handle_signals=False)
+        runner = web.AppRunner(application(self), access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, config.server.host, config.server.port, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, config.server.host, config.server.port)
         await site.start()
         self.address = bound_address(runner, config.server.external_url)
         self.metrics.reloaded.set(1)

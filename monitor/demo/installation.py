@@ -16,6 +16,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar, TypeVar
 
+import aiohttp
+
 from checks.units import show_duration
 from monitor.demo.inbox import Inbox
 from monitor.demo.process import NotStarted, Server
@@ -99,6 +101,11 @@ class Installation:
         self._busy = asyncio.Lock()
         self._report: Report = lambda line: None
 
+    @property
+    def configuration(self) -> Path:
+        """The system.yaml that it is watched by."""
+        return shipped(self.name) / "system.yaml"
+
     # --- for subclasses ------------------------------------------------------------------------------------------
 
     async def set_up(self) -> None:
@@ -126,6 +133,14 @@ class Installation:
     def every(self, period: float, do: Callable[[], Awaitable[None]]) -> None:
         """Do this every `period` seconds of the time as runwatch sees it, and once at the start."""
         self.jobs.append(Job(period, do))
+
+    async def ping(self, uuid: str, *, fails: bool = False) -> None:
+        """Send runwatch a sign of life for a heartbeat; ClientError where it does not take it."""
+        if not self.daemon_url:
+            return  # nobody watches yet
+        address = f"{self.daemon_url}/ping/{uuid}" + ("/fail" if fails else "")
+        async with aiohttp.ClientSession() as http, http.post(address, raise_for_status=True):
+            return
 
     def pagerduty_key(self, name: str) -> str:
         """A routing key that is known by this name."""

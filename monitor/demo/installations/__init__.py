@@ -13,6 +13,5 @@ def installation(name: str) -> type[Installation]:
     """The installation of a system; CannotDo with those that there are."""
     if name not in NAMES:
         raise CannotDo(f"there is no system {name!r} to simulate; there are {', '.join(NAMES)}")
-    found = getattr(import_module(f"monitor.demo.installations.{name}"), name.title())
-    assert issubclass(found, Installation)
+    found: type[Installation] = getattr(import_module(f"monitor.demo.installations.{name}"), name.title())
     return found

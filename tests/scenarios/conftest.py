@@ -1,0 +1,79 @@
+"""The installations, each started once, and a daemon on hurried time for each scenario."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from monitor.demo.installation import Installation
+from monitor.demo.installations import installation
+from tests.scenarios.hurry import HurriedLoop
+from tests.scenarios.watch import STARTS_WITHIN, Threaded, Watch
+from tests.skips import had
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Scenarios live on hurried time."""
+    return {"hurried": HurriedLoop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The scenarios of one system share its installation: they run in one process (with --dist=loadgroup)."""
+    for item in items:
+        if "tests/scenarios/test_" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group(Path(item.nodeid.partition("::")[0]).stem))
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[type[Installation]], Threaded]]:
+    """Gives an installation in its thread; it is started at the first call, and ended with the session."""
+    running: dict[type[Installation], Threaded] = {}
+
+    def give(kind: type[Installation]) -> Threaded:
+        if kind not in running:
+            folder = tmp_path_factory.mktemp(kind.name)
+            # Servers that step down from root must be able to reach their folders.
+            for parent in (folder, *folder.parents):
+                if parent.is_relative_to(tmp_path_factory.getbasetemp().parent):
+                    parent.chmod(0o755)
+            threaded = Threaded(kind(folder / "installation"))
+            try:
+                with had():
+                    threaded.wait(threaded.installation.start(), STARTS_WITHIN)
+            except BaseException:
+                threaded.end()
+                raise
+            running[kind] = threaded
+        return running[kind]
+
+    yield give
+    for threaded in running.values():
+        threaded.end()
+
+
+@pytest_asyncio.fixture
+async def watching(
+    installed: Callable[[type[Installation]], Threaded], tmp_path: Path
+) -> AsyncIterator[Callable[[str | type[Installation]], Watch]]:
+    """Gives a daemon, not yet started, that watches an installation, or that of a system's name."""
+    made: list[Watch] = []
+
+    def give(which: str | type[Installation]) -> Watch:
+        kind = installation(which) if isinstance(which, str) else which
+        made.append(Watch(installed(kind), tmp_path))
+        return made[-1]
+
+    yield give
+    for watch in made:
+        await watch.stop()
+        await watch.threaded.call(watch.installation.heal_all())
+
+
+@pytest.fixture
+def watch(request: pytest.FixtureRequest, watching: Callable[[str | type[Installation]], Watch]) -> Watch:
+    """The same for the system that the test's file is named after."""
+    return watching(request.path.stem.removeprefix("test_").partition("_")[0])
