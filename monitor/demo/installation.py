@@ -190,7 +190,7 @@ class Installation:
     async def break_part(self, what: str) -> str:
         """Break something by its name, or by its row alone; what was done, as a sentence; else CannotDo."""
         async with self._busy:
-            wanted = self._known(what, "break")
+            wanted = self.known(what)
             if wanted.name in self._broken:
                 raise CannotDo(f"cannot break {wanted.name}: {wanted.sentence} already")
             steps = wanted.steps(self)
@@ -202,7 +202,7 @@ class Installation:
     async def heal_part(self, what: str) -> str:
         """Heal something by its name, or by its row alone; what was done, as a sentence; else CannotDo."""
         async with self._busy:
-            return await self._heal(self._known(what, "heal"))
+            return await self._heal(self.known(what, heal=True))
 
     async def heal_all(self) -> str:
         """Heal whatever is broken, the latest first."""
@@ -218,15 +218,16 @@ class Installation:
             raise AssertionError(f"the fault {wanted.name} yields twice")
         return f"healed {wanted.name}: {wanted.sentence}, no longer"
 
-    def _known(self, what: str, wish: str) -> Fault:
+    def known(self, what: str, *, heal: bool = False) -> Fault:
+        """The fault of this name; of a row's name, its first (to heal: its first that is broken). CannotDo if none."""
         faults = self.faults()
         if what in faults:
             return faults[what]
         of_row = [one for one in faults.values() if one.row == what]
-        of_row = [one for one in of_row if wish == "break" or one.name in self._broken] or of_row
-        if of_row:
-            return of_row[0]
-        raise CannotDo(f"cannot {wish} {what!r}: what can be broken is {', '.join(faults)}")
+        found = next((one for one in of_row if heal and one.name in self._broken), of_row[0] if of_row else None)
+        if found is None:
+            raise CannotDo(f"cannot {'heal' if heal else 'break'} {what!r}: what can be broken is {', '.join(faults)}")
+        return found
 
 
 def shipped(name: str) -> Path:

@@ -1,26 +1,40 @@
-"""What the scenarios have measured, for docs/coverage.md: written when SCENARIO_RECORDS names a folder."""
+"""What the scenarios have proven, for docs/coverage.md: written when SCENARIO_RECORDS names a folder."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tests.scenarios.watch import Page
 
 FOLDER = "SCENARIO_RECORDS"
 
 
-def record(system: str, fault: str, page: Page, to: list[str], within: str) -> None:
-    """Note who was paged how soon after a fault."""
-    if not os.environ.get(FOLDER):
+@dataclass(frozen=True)
+class Proof:
+    """That a fault is told as the runbook wants: who was told what, how soon (seconds), and how soon it had to be.
+
+    `fault` is a row of the coverage table or `row.word`. A row that a feature carries, not a check, has a sentence
+    (`what` was shown) and leaves out what it has not.
+    """
+
+    system: str
+    fault: str
+    what: str
+    check: str = ""
+    alert: str = ""
+    severity: str = ""
+    limit: str = ""
+    to: tuple[str, ...] = ()
+    within: str = ""
+    seconds: float | None = None
+
+
+def record(proof: Proof) -> None:
+    """Note what a scenario has shown; the last thing that it does."""
+    folder = os.environ.get(FOLDER)
+    if not folder:
         return
-    known = {
-        "system": system, "fault": fault, "alert": page.alert.name, "check": page.alert.check.partition("/")[2],
-        "severity": page.alert.severity_word, "limit": page.alert.limit, "to": to, "within": within,
-        "seconds": round(page.seconds, 1),
-    }  # fmt: skip
-    file = Path(os.environ[FOLDER]) / f"{system}-{fault}-{page.alert.name}.json"
-    file.write_text(json.dumps(known))
+    name = re.sub(r"[^\w.]+", "-", f"{proof.system}-{proof.fault}-{proof.alert or proof.what}")[:120]
+    (Path(folder) / f"{name}.json").write_text(json.dumps(asdict(proof)))

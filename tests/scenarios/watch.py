@@ -25,7 +25,7 @@ from monitor.demo.inbox import Received
 from monitor.demo.installation import Installation
 from monitor.logs import Writer, configure
 from tests.scenarios.hurry import HurriedClock, HurriedLoop
-from tests.scenarios.records import record
+from tests.scenarios.records import Proof, record
 
 T = TypeVar("T")
 STARTS_WITHIN = 50.0
@@ -60,7 +60,7 @@ class Threaded:
 
 @dataclass(frozen=True)
 class Told:
-    """A message that was accepted: `at` in the daemon's time, `to` as `pagerduty NAME`, `slack #CHANNEL`: see `whom`."""
+    """A message that was accepted: `at` in the daemon's time, `to` such as `slack #CHANNEL` (see `whom`)."""
 
     at: float
     to: str
@@ -237,7 +237,7 @@ class Watch:
 
     async def breaks(self, fault: str) -> None:
         """Break something."""
-        self.fault = fault
+        self.fault = self.installation.known(fault).name
         self.broke_at = self.app.clock.now()
         self._first = len(self.app.told)
         self._before = max((message.number for message in self.installation.inbox.messages), default=0)
@@ -268,7 +268,12 @@ class Watch:
         self._only_asserted()
         page = Page(about, max(one.at for one in told if one.to in wanted) - self.broke_at, self.received(alert))
         assert about.runbook.text and about.runbook.text.splitlines()[-1][:40] in page.text, "the page has no playbook"
-        record(self.installation.name, self.fault, page, sorted(wanted), within)
+        record(
+            Proof(
+                self.installation.name, self.fault, self.installation.faults()[self.fault].sentence,
+                about.check.partition("/")[2], alert, word, about.limit, tuple(sorted(wanted)), within, page.seconds,
+            )
+        )  # fmt: skip
         return page
 
     async def resolved(self, *alerts: str, within: str) -> None:
