@@ -16,7 +16,7 @@ from monitor.config.problems import Step
 from monitor.config.sections import Section
 from monitor.config.systems import DEFAULT_KEYS, NOT_DEFAULTS, Defaults, Draft, checked_labels
 
-BESIDE = ("kind", "severity", "alerts")
+BESIDE = ("kind", "severity", "runbook", "alerts")
 """Keys of a check that are not its kind's."""
 
 LONGEST_NAME = 200

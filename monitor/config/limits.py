@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Set
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from alerts.flapping import FlappingLimit
-from alerts.nearest import meant
+from alerts.nearest import meant, nearest
 from alerts.thresholds import Condition, WhenError, parse
 from alerts.vocabulary import Runbook, Severity, Threshold
-from checks.base import Measurement
+from checks.base import Measurement, Recommended
 from checks.units import Duration, Share, show_duration
 from monitor.config.checks import Listed
 from monitor.config.notes import Notes, Spot
-from monitor.config.sections import Section
 from monitor.config.systems import checked_labels, severity_of
 
 RECOMMENDED = "recommended"
@@ -42,7 +41,10 @@ class AlertEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     alert: str = Field(min_length=1, max_length=200, description="The alert's name.")
-    when: When = Field(description="The condition: `failed`, or a comparison of measurements.")
+    when: When | None = Field(
+        default=None,
+        description="The condition: `failed`, or a comparison of measurements; without it as the kind recommends it.",
+    )
     resolve_when: When | None = Field(default=None, description="A second, lower limit at which it is over.")
     hold: Duration = Field(default=0.0, alias="for", ge=0, description="How long it must hold before it fires.")
     keep_firing_for: Duration = Field(default=0.0, ge=0, description="How long it goes on after it is over.")
@@ -53,6 +55,14 @@ class AlertEntry(BaseModel):
         default=False, description="Tell an alert that comes and goes once, until it has settled."
     )
     runbook: str | None = Field(default=None, description='"#anchor" in the system\'s runbook, or a URL.')
+
+
+class _Otherwise(NamedTuple):
+    """What holds for an alert that does not say it itself."""
+
+    severity: Severity
+    word: str
+    runbook: Runbook
 
 
 class Limits:
@@ -68,9 +78,10 @@ class Limits:
         section = listed.section
         own = _word_for(listed, Severity.HIGH)
         severity, word = self._severity(listed, listed.spot, section.get("severity"), Severity.HIGH, own)
+        otherwise = _Otherwise(severity, word, self._runbook(listed, listed.spot, section, Runbook()))
         given = section.get("alerts")
         if given is None:
-            return (self._of_failure(listed, severity, word),)
+            return (self._of_failure(listed, otherwise),)
         known = listed.known()
         found: dict[tuple[str, Severity], Threshold] = {}
         first: dict[tuple[str, Severity], Spot] = {}
@@ -83,7 +94,7 @@ class Limits:
             if value == RECOMMENDED:
                 recommended = True
                 continue
-            threshold = self._threshold(listed, spot, value, known, (severity, word))
+            threshold = self._threshold(listed, spot, value, known, otherwise)
             if threshold is None:
                 continue
             identity = threshold.alert, threshold.severity
@@ -95,19 +106,20 @@ class Limits:
             found[identity], first[identity] = threshold, spot.at("alert")
         if recommended:
             named = {name for name, _ in found}
-            beside = [*self._recommended(listed, known)]
+            beside = [*self._recommended(listed, known, otherwise.runbook)]
             if not any(one.when.text == "failed" for one in found.values()):
-                beside.insert(0, self._of_failure(listed, severity, word))
+                beside.insert(0, self._of_failure(listed, otherwise))
             return (*found.values(), *(one for one in beside if one.alert not in named))
         return tuple(found.values())
 
-    def _of_failure(self, listed: Listed, severity: Severity, word: str) -> Threshold:
+    def _of_failure(self, listed: Listed, otherwise: _Otherwise) -> Threshold:
+        severity, word, runbook = otherwise
         return Threshold(
-            camel(listed.name) + "Failed", listed.key, listed.draft.name, self._failed,
-            severity, word or severity.value, respond_within=_respond_within(listed, word),
+            camel(listed.name) + "Failed", listed.key, listed.draft.name, self._failed, severity,
+            word or severity.value, runbook=runbook, respond_within=_respond_within(listed, word),
         )  # fmt: skip
 
-    def _recommended(self, listed: Listed, known: Mapping[str, Measurement]) -> Iterator[Threshold]:
+    def _recommended(self, listed: Listed, known: Mapping[str, Measurement], runbook: Runbook) -> Iterator[Threshold]:
         """Those of the kind, in the system's own words where it has one for their severity."""
         for one in listed.model.recommended:
             try:
@@ -118,7 +130,8 @@ class Limits:
             word = _word_for(listed, severity)
             yield Threshold(
                 one.alert, listed.key, listed.draft.name, when, severity, word, hold=one.hold,
-                annotations={"description": one.why}, respond_within=_respond_within(listed, word),
+                annotations={"description": one.why}, runbook=runbook,
+                respond_within=_respond_within(listed, word),
             )  # fmt: skip
 
     def _severity(
@@ -133,20 +146,23 @@ class Limits:
             return otherwise, otherwise_word
 
     def _threshold(
-        self, listed: Listed, spot: Spot, value: Any, known: Mapping[str, Measurement], otherwise: tuple[Severity, str]
+        self, listed: Listed, spot: Spot, value: Any, known: Mapping[str, Measurement], otherwise: _Otherwise
     ) -> Threshold | None:
-        section = self.notes.section(spot, value, "an alert is wanted: alert: …, when: …")
-        entry = self.notes.model(AlertEntry, spot, section) if section is not None else None
-        if section is None or entry is None:
-            if section is not None:
-                self._conditions(listed, spot, section, known)
-                self._severity(listed, spot, section.get("severity"), *otherwise)
+        written = self.notes.section(spot, value, "an alert is wanted: alert: …, when: …")
+        if written is None:
             return None
+        model = _recommended_as(listed, written)
+        section = written if model is None else {"for": f"{model.hold:g}s", **written, "when": model.when}
+        if section.get("when") is None:
+            self.notes.wrong(spot.at("when"), "when is missing" + _or_recommended(listed, section.get("alert")))
+        entry = self.notes.model(AlertEntry, spot, section)
         when, resolve_when = self._conditions(listed, spot, section, known)
-        severity, word = self._severity(listed, spot, entry.severity, *otherwise)
-        labels = checked_labels(self.notes, spot.at("labels"), entry.labels) if entry.labels else {}
-        runbook = self._runbook(listed, spot.at("runbook"), entry.runbook) if entry.runbook else Runbook()
-        if when is None:
+        usual = otherwise.severity if model is None else Severity(model.severity)
+        usual_word = otherwise.word if model is None else _word_for(listed, usual)
+        severity, word = self._severity(listed, spot, section.get("severity"), usual, usual_word)
+        runbook = self._runbook(listed, spot, section, otherwise.runbook)
+        labels = checked_labels(self.notes, spot.at("labels"), entry.labels) if entry and entry.labels else {}
+        if entry is None or when is None:
             return None
         return Threshold(
             alert=entry.alert,
@@ -159,14 +175,14 @@ class Limits:
             hold=entry.hold,
             keep_firing=entry.keep_firing_for,
             labels=labels,
-            annotations=entry.annotations,
+            annotations={"description": model.why, **entry.annotations} if model is not None else entry.annotations,
             runbook=runbook,
             respond_within=_respond_within(listed, word),
             flapping=_flapping(entry.flapping),
         )
 
     def _conditions(
-        self, listed: Listed, spot: Spot, section: Section, known: Mapping[str, Measurement]
+        self, listed: Listed, spot: Spot, section: Mapping[str, Any], known: Mapping[str, Measurement]
     ) -> tuple[Condition | None, Condition | None]:
         """`when` and `resolve_when`, whatever else is wrong with the alert."""
         return self._condition(listed, spot, section, "when", known), self._condition(
@@ -174,7 +190,7 @@ class Limits:
         )
 
     def _condition(
-        self, listed: Listed, spot: Spot, section: Section, key: str, known: Mapping[str, Measurement]
+        self, listed: Listed, spot: Spot, section: Mapping[str, Any], key: str, known: Mapping[str, Measurement]
     ) -> Condition | None:
         text = section.get(key)
         text = str(text).lower() if isinstance(text, bool) else text
@@ -206,7 +222,15 @@ class Limits:
         else:
             self.notes.wrong(spot, why.sentence, shift=shift + why.column - 1)
 
-    def _runbook(self, listed: Listed, spot: Spot, text: str) -> Runbook:
+    def _runbook(self, listed: Listed, spot: Spot, section: Mapping[str, Any], otherwise: Runbook) -> Runbook:
+        """What the key `runbook` of a check or of an alert names."""
+        text = section.get("runbook")
+        if not text:
+            return otherwise
+        spot = spot.at("runbook")
+        if not isinstance(text, str):
+            self.notes.wrong(spot, "a text is wanted; put it in quotes")
+            return otherwise
         if text.startswith(("https://", "http://")):
             return Runbook(url=text)
         name, mark, anchor = text.partition("#")
@@ -222,6 +246,18 @@ class Limits:
             self.notes.wrong(spot, f"{listed.draft.playbook.name} has no section #{anchor}{hint}")
             return Runbook()
         return found
+
+
+def _recommended_as(listed: Listed, section: Mapping[str, Any]) -> Recommended | None:
+    """The threshold of its kind that an alert without `when` stands for by its name."""
+    if section.get("when") is not None:
+        return None
+    return next((one for one in listed.model.recommended if one.alert == section.get("alert")), None)
+
+
+def _or_recommended(listed: Listed, name: object) -> str:
+    near = nearest(str(name), [one.alert for one in listed.model.recommended])
+    return f"; did you mean {near}, which the kind recommends?" if near else ""
 
 
 def _of_its_kind(listed: Listed, known: Mapping[str, Measurement], why: WhenError) -> WhenError:

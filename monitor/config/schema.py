@@ -12,12 +12,11 @@ from pydantic import BaseModel
 from alerts.vocabulary import Severity
 from monitor.config.alertmanager import GlobalEntry
 from monitor.config.build import KEYS
-from monitor.config.checks import BESIDE
 from monitor.config.impaired import Impaired
 from monitor.config.inhibition import InhibitEntry
 from monitor.config.intervals import IntervalEntry
 from monitor.config.kinds import Kinds, check_kinds, notifier_kinds
-from monitor.config.limits import AlertEntry
+from monitor.config.limits import RECOMMENDED, AlertEntry
 from monitor.config.maintenance import MaintenanceEntry
 from monitor.config.model import Server, Watchdog
 from monitor.config.oncall import OnCall
@@ -115,12 +114,7 @@ def _check(kinds: Kinds[Any], definitions: Schema) -> Schema:
         "kind": TEXT,
         "severity": TEXT
         | {"description": "Of the alert that a check without `alerts` gets, and of those without one."},
-        "alerts": {
-            "type": ["array", "string"],
-            "pattern": "^recommended$",
-            "items": {"if": {"type": "string"}, "then": {"const": "recommended"}, "else": {"$ref": "#/$defs/alert"}},
-            "description": "Its thresholds; `recommended`, alone or among them, stands for those of its kind.",
-        },
+        "runbook": TEXT | {"description": "For those of its alerts that name none: '#anchor', or a URL."},
     }
     choices = []
     for name in kinds.names():
@@ -129,7 +123,7 @@ def _check(kinds: Kinds[Any], definitions: Schema) -> Schema:
             continue
         one = _model(model, f"check_{name}", definitions)
         del one["properties"]["system"]
-        one["properties"] |= {key: beside[key] for key in BESIDE}
+        one["properties"] |= beside | {"alerts": _alerts([it.alert for it in model.recommended])}
         one["required"] = [key for key in one.get("required", []) if key != "name"]
         definitions[f"check_{name}"] = one
         choices.append({
@@ -137,6 +131,19 @@ def _check(kinds: Kinds[Any], definitions: Schema) -> Schema:
             "then": {"$ref": f"#/$defs/check_{name}"},
         })  # fmt: skip
     return {"type": "object", "required": ["kind"], "properties": {"kind": {"enum": kinds.names()}}, "allOf": choices}
+
+
+def _alerts(recommended: list[str]) -> Schema:
+    """The `alerts` of a check, whose kind recommends those of these names: they need no `when`."""
+    by_name: Schema = {"properties": {"alert": {"enum": recommended}}, "required": ["alert"]}
+    complete: Schema = {"if": by_name, "then": True, "else": {"required": ["when"]}}
+    alert = {"allOf": [{"$ref": "#/$defs/alert"}, complete]}
+    return {
+        "type": ["array", "string"],
+        "pattern": f"^{RECOMMENDED}$",
+        "items": {"if": {"type": "string"}, "then": {"const": RECOMMENDED}, "else": alert},
+        "description": f"Its thresholds; `{RECOMMENDED}`, alone or among them, stands for those of its kind.",
+    }
 
 
 def _receiver(kinds: Kinds[Any], definitions: Schema) -> Schema:

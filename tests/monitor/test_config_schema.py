@@ -85,7 +85,16 @@ UNJUDGED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", [MAIN, SYSTEM, "defaults: {interval: 5s}", "checks: [{kind: http, url: '${URL}'}]"])
+NAMED = """
+checks:
+  - {kind: http, url: a, runbook: "#x", alerts: [recommended, {alert: HttpSlowerThanUsual, severity: P1}]}
+  - {kind: http, url: a, alerts: recommended}
+"""
+
+
+@pytest.mark.parametrize(
+    "text", [MAIN, SYSTEM, "defaults: {interval: 5s}", "checks: [{kind: http, url: '${URL}'}]", NAMED]
+)
 def test_accepts_the_documented_files(text: str) -> None:
     assert complaints(yaml.safe_load(text), WHOLE) == []
 
@@ -101,6 +110,8 @@ def test_accepts_the_documented_files(text: str) -> None:
         ("checks: [{kind: http, url: x, interval: soon}]", ".checks[0].interval: does not match"),
         ("checks: [{kind: http, url: x, retries: many}]", ".checks[0].retries: none of the alternatives"),
         ("checks: [{kind: http, url: x, alerts: [{alert: A}]}]", ".checks[0].alerts[0]: when is missing"),
+        ("checks: [{kind: tls, alerts: [{alert: CertificateEndsIn7Day}]}]", ".checks[0].alerts[0]: when is missing"),
+        ("checks: [{kind: tls, runbook: [a]}]", ".checks[0].runbook: not string"),
         ("severities: {P1: worst}", ".severities.P1: not one of"),
         ("receivers: [{name: a, slak_configs: []}]", ".receivers[0].slak_configs: nothing may stand here"),
         ("receivers: [{name: a, slack_configs: [{chanel: x}]}]", ".receivers[0].slack_configs[0].chanel: nothing"),
