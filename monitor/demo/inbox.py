@@ -1,4 +1,4 @@
-"""A stand-in for Slack, PagerDuty and webhooks on real sockets: takes messages as the vendors do and keeps them."""
+"""A stand-in for Slack, PagerDuty, webhooks and mail on real sockets: takes messages as they do and keeps them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 
+from monitor.demo.inbox_mail import Mail, MailServer
 from monitor.demo.inbox_page import render
 from monitor.demo.inbox_presses import Presser
 from monitor.demo.inbox_rules import PAGERDUTY_LARGEST, Desk, event_problems, slack_problem
@@ -23,7 +24,10 @@ KEPT = 5_000
 
 @dataclass
 class Received:
-    """One request as it arrived: `at` in Unix seconds, `body` parsed where it is JSON, `status` as answered."""
+    """One request as it arrived: `at` in Unix seconds, `body` parsed where it is JSON, `status` as answered.
+
+    A mail has the path `/mail/` and its recipients, and SMTP's status.
+    """
 
     number: int
     at: float
@@ -42,7 +46,7 @@ class Fault:
     """What paths that begin with `path` do in place of their work, `times` times or until healed (None).
 
     `hang` never answers, `drop` hangs up without an answer, else `status` is answered, with Retry-After if given;
-    `error` is what Slack's API says with a 200 and `ok: false`.
+    `error` is what Slack's API says with a 200 and `ok: false`. For mails the path is `/mail` and the status SMTP's.
     """
 
     path: str
@@ -55,7 +59,10 @@ class Fault:
 
 
 class Inbox:
-    """Start it with `async with`; `url` is then where it listens. Everything arrived is in `messages`, in order."""
+    """Start it with `async with`; `url` is then where it listens. Everything arrived is in `messages`, in order.
+
+    Mails are taken once `mail` has been started.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self.port = port
@@ -63,6 +70,7 @@ class Inbox:
         self.faults: list[Fault] = []
         self.desk = Desk()
         self.presser = Presser()
+        self.mail = MailServer(self._take_mail)
         self._count = 0
         self._arrived = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -96,6 +104,7 @@ class Inbox:
 
     async def stop(self) -> None:
         """Hang up on everybody."""
+        await self.mail.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = self._site = None
@@ -151,11 +160,8 @@ class Inbox:
             body = orjson.loads(raw)
         except orjson.JSONDecodeError:
             body = raw.decode(errors="replace")
-        self._count += 1
-        message = Received(self._count, time.time(), request.path, body, headers=dict(request.headers))
         request[BODY], request[SIZE] = body, len(raw)
-        self.messages.append(message)
-        del self.messages[:-KEPT]
+        message = self._arrives(request.path, body, dict(request.headers))
         try:
             answer = await self._misbehave(request) or await handler(request)
             message.status = answer.status
@@ -166,14 +172,39 @@ class Inbox:
             self._arrived.set()
         return answer
 
-    async def _misbehave(self, request: web.Request) -> web.Response | None:
-        fault = next((one for one in self.faults if request.path.startswith(one.path)), None)
-        if fault is None:
-            return None
-        if fault.times is not None:
+    def _arrives(self, path: str, body: Any, headers: dict[str, str]) -> Received:
+        self._count += 1
+        message = Received(self._count, time.time(), path, body, headers=headers)
+        self.messages.append(message)
+        del self.messages[:-KEPT]
+        return message
+
+    async def _take_mail(self, mail: Mail) -> str:
+        path = f"/mail/{','.join(mail.to)}"
+        message = self._arrives(path, mail.as_json(), {})
+        fault = self._fault_of(path)
+        try:
+            if fault is not None and fault.hang:
+                await asyncio.Event().wait()
+            if fault is not None and fault.drop:
+                return ""
+            message.status = fault.status if fault is not None else 250
+            return f"{message.status} {'OK' if fault is None else 'a fault that was asked for'}"
+        finally:
+            self._arrived.set()
+
+    def _fault_of(self, path: str) -> Fault | None:
+        fault = next((one for one in self.faults if path.startswith(one.path)), None)
+        if fault is not None and fault.times is not None:
             fault.times -= 1
             if fault.times <= 0:
                 self.faults.remove(fault)
+        return fault
+
+    async def _misbehave(self, request: web.Request) -> web.Response | None:
+        fault = self._fault_of(request.path)
+        if fault is None:
+            return None
         if fault.hang:
             await asyncio.Event().wait()
         if fault.drop:
@@ -211,8 +242,10 @@ class Inbox:
         return web.Response(text="ok")
 
     async def _page(self, request: web.Request) -> web.Response:
-        hooks = [message for message in self.messages if message.path.startswith("/hook/")][-50:]
-        text = render(self.desk, hooks, [fault.path for fault in self.faults], pressable=bool(self.presser.hook))
+        text = render(
+            self.desk, self.sent_to("/hook/")[-50:], [fault.path for fault in self.faults],
+            mails=self.sent_to("/mail/")[-50:], pressable=bool(self.presser.hook),
+        )  # fmt: skip
         return web.Response(text=text, content_type="text/html")
 
     async def _press(self, request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""The inbox as its readers see it: Slack's channels with colour bars and threads, PagerDuty's incidents."""
+"""The inbox as its readers see it: Slack's channels with colour bars and threads, PagerDuty's incidents, mails."""
 
 from __future__ import annotations
 
@@ -67,7 +67,14 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters |= {"mrkdwn": mrkdwn, "details": details, "clock": clock, "duration": show_duration}
 
 
-def render(desk: Desk, hooks: Sequence[Received], faults: Sequence[str], pressable: bool = False) -> str:
+def render(
+    desk: Desk,
+    hooks: Sequence[Received],
+    faults: Sequence[str],
+    *,
+    mails: Sequence[Received] = (),
+    pressable: bool = False,
+) -> str:
     """The page as HTML, the newest on top; `pressable`: somebody listens for its buttons."""
     template = _TEMPLATES.get_template("inbox.html")
     open_now = sum(incident.status != "resolved" for incident in desk.incidents)
@@ -76,6 +83,7 @@ def render(desk: Desk, hooks: Sequence[Received], faults: Sequence[str], pressab
         incidents=desk.incidents[::-1],
         open_now=open_now,
         hooks=list(hooks)[::-1],
+        mails=list(mails)[::-1],
         faults=faults,
         pressable=pressable,
     )

@@ -10,9 +10,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from alerts.notifiers.base import NotDelivered
+from alerts.notifiers.email import Email
 from monitor.demo.inbox import Fault, Inbox
 from monitor.demo.inbox_page import mrkdwn
 from monitor.demo.inbox_rules import event_problems, slack_problem
+from tests.alerts.notes import note
 
 KEY = "k" * 32
 
@@ -244,3 +247,41 @@ async def test_messages_are_kept_in_order_and_can_be_waited_for(inbox: Inbox) ->
         listed = await answer.json()
     assert [message["body"]["n"] for message in listed] == [1, 2, 3]
     assert "secret" not in str(listed)
+
+
+def mail(inbox: Inbox, to: str = "ops@example.com") -> Email:
+    return Email(to=to, **{"from": "runwatch@example.com"}, smarthost=inbox.mail.address, require_tls=False)
+
+
+async def test_mails_are_listed_shown_and_refused_as_asked(inbox: Inbox) -> None:
+    await inbox.mail.start()
+    async with aiohttp.ClientSession() as http:
+        await mail(inbox, "ops@example.com, cto@example.com").send(note(), http, {})
+        [message] = inbox.sent_to("/mail/ops@example.com,cto@example.com")
+        assert message.status == 250
+        assert message.body["to"] == ["ops@example.com", "cto@example.com"]
+        assert message.body["from"] == "runwatch@example.com"
+        assert "DatabaseDown" in message.body["subject"]
+        shown = await page(inbox)
+        assert "to ops@example.com, cto@example.com" in shown and message.body["subject"] in shown
+        async with http.get(f"{inbox.url}/messages?path=/mail&at_least=1") as answer:
+            assert [one["body"] for one in await answer.json()] == [message.body]
+        for fault, why, retry in (
+            (Fault("/mail", 451, times=1), "451 a fault", True),
+            (Fault("/mail", 550, times=1), "550 a fault", False),
+            (Fault("/mail", drop=True, times=1), "cannot hand the mail", True),
+        ):
+            inbox.fault(fault)
+            with pytest.raises(NotDelivered, match=why) as refused:
+                await mail(inbox).send(note(), http, {})
+            assert refused.value.retry is retry
+        inbox.fault(Fault("/mail", hang=True))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(mail(inbox).send(note(), http, {}), 0.5)
+        await inbox.mail.stop()
+        with pytest.raises(NotDelivered, match="refused"):
+            await mail(inbox).send(note(), http, {})
+        inbox.heal()
+        await inbox.mail.start()
+        await mail(inbox).send(note(), http, {})
+    assert [one.status for one in inbox.messages] == [250, 451, 550, 0, 0, 250]
