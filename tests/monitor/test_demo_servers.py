@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ import pytest
 
 from monitor.demo import servers
 from monitor.demo.process import NotStarted, ended
+from monitor.demo.servers import Postgres
 from tests.faults import FaultProxy
 from tests.servers import NewPostgres, NewValkey
 
@@ -138,3 +140,28 @@ async def test_the_proxy_passes_on_cuts_resets_hangs_refuses_and_loses(new_valke
         await proxy.accept()
         assert await ping(proxy.port) == b"+PONG\r\n"
         assert proxy.accepted == 5
+
+
+async def test_a_postgres_with_its_own_clock_lets_sessions_grow_old(postgres_template: Path, tmp_path: Path) -> None:
+    server = Postgres(tmp_path / "postgres", template=postgres_template, own_clock=True)
+    try:
+        await server.start()
+        held, asking = await server.connect(), await server.connect()
+        began = time.time()
+        await held.execute("BEGIN")
+        age = "SELECT extract(epoch FROM now() - xact_start) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+        assert float(await asking.fetchval(age)) < 5
+        server.clock_ahead(3600)
+        assert 3600 <= float(await asking.fetchval(age)) < 3605
+        server.clock_ahead(0)
+        assert float(await asking.fetchval("SELECT extract(epoch FROM clock_timestamp())")) - began < 10
+        await held.close()
+        await asking.close()
+        await server.kill()
+        server.clock_ahead(7200)
+        await server.start()
+        fresh = await server.connect()
+        assert float(await fresh.fetchval("SELECT extract(epoch FROM now())")) - began > 7000
+        await fresh.close()
+    finally:
+        await server.kill()
