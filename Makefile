@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench docs docs-check lock setup
+.PHONY: help run test lint format bench docs docs-check coverage lock setup
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -28,6 +28,12 @@ bench: setup ## the figures of docs/figures.md, measured here
 	.venv/bin/python -m bench
 
 docs: setup ## write the generated pages of docs/ anew
+	.venv/bin/python -m docs.generate
+
+coverage: setup ## play every scenario of the five systems, and write docs/coverage.md anew
+	@rm -rf .venv/scenarios && mkdir .venv/scenarios
+	SCENARIO_RECORDS=$$PWD/.venv/scenarios ./test tests/scenarios
+	.venv/bin/python -m docs.coverage --write .venv/scenarios
 	.venv/bin/python -m docs.generate
 
 docs-check: setup ## docs/ agrees with the code

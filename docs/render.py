@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client.metrics_core import Metric
 
 from checks.units import BYTES, SECONDS, show_duration
+from docs import coverage
 from docs.markdown import table
 from monitor import series
 from monitor.cli import parser
@@ -231,6 +232,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "check-metrics": _check_metrics,
     "kind-metrics": _kind_metrics,
     "units": _units,
+    "coverage": coverage.part,
 }
 
 
