@@ -73,7 +73,7 @@ async def watching(
         await watch.threaded.call(watch.installation.heal_all())
 
 
-@pytest.fixture
-def watch(request: pytest.FixtureRequest, watching: Callable[[str | type[Installation]], Watch]) -> Watch:
+@pytest_asyncio.fixture
+async def watch(request: pytest.FixtureRequest, watching: Callable[[str | type[Installation]], Watch]) -> Watch:
     """The same for the system that the test's file is named after."""
     return watching(request.path.stem.removeprefix("test_").partition("_")[0])
