@@ -11,7 +11,7 @@ from alerts.flapping import FlappingAlerts
 from alerts.lifecycle import Event, Life, step
 from alerts.plan import Plan
 from alerts.self_checks import SYSTEM
-from alerts.thresholds import Judgement, Windows, eased, judge
+from alerts.thresholds import GONE, Judgement, Windows, eased, judge
 from alerts.vocabulary import Alert, Phase, Threshold, ThresholdKey, fingerprint
 from checks.base import Labels, Outcome, Result
 from checks.units import show, show_duration
@@ -160,8 +160,7 @@ class Judging:
             self._step(threshold, labels, judgement, alert, result, now)
         if result.outcome is Outcome.OK:
             for labels in [labels for labels in live if labels not in seen]:
-                gone = Judgement(False, "no longer reported", "")
-                self._step(threshold, labels, gone, live[labels], result, now)
+                self._step(threshold, labels, GONE, live[labels], result, now)
 
     def _step(
         self,
@@ -184,8 +183,9 @@ class Judging:
         # Its next answer may decide what a symptom is of; nothing else that keeps an alert quiet depends on answers.
         self.dirty = self.dirty or alert.fingerprint in self._symptoms
         if taken.event in ("resolved", "dropped"):
-            if result.outcome is Outcome.OK and result.sentence:
-                alert.annotations = {**alert.annotations, "ended": result.sentence}
+            how = GONE.value if judgement is GONE else result.sentence if result.outcome is Outcome.OK else ""
+            if how:
+                alert.annotations = {**alert.annotations, "ended": how}
             self.end(alert, now, taken.why)
             return
         alert.phase, alert.since, alert.clear_since = taken.life

@@ -15,8 +15,10 @@ from checks.base import DURATION, Labels, Measurement, Outcome, Result
 
 __all__ = ["Condition", "Judgement", "WhenError", "Windows", "judge", "parse"]
 
-Table = Mapping[Labels, float]
-"""What one reading or window of a condition found: a value for each label set; () for an unlabelled one."""
+Table = Mapping[Labels, float | None]
+"""What one reading or window of a condition found: a value for each label set; () for an unlabelled one.
+
+None where a probe recorded NaN: the label set is there, its value is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ class Judgement(NamedTuple):
     breached: bool | None
     value: str
     limit: str
+
+
+GONE = Judgement(False, "no longer reported", "")
+"""Of a label set of which an ok probe reported nothing, not even that its value is unknown (NaN)."""
 
 
 def parse(text: str, known: Mapping[str, Measurement]) -> Condition:
@@ -101,8 +107,9 @@ def judge(
     """What the condition says of a result: once for each label set that its measurements carry, else once with ().
 
     Labels that a selector fixes with `=` are not part of the set; a measurement with fewer labels joins every set that
-    contains them. `windows` must have observed this result already. `now` in steady Unix seconds. duration_seconds is
-    `result.took` where the probe was ok and did not record it. After an `error` nothing is known but that.
+    contains them. GONE where what a selector names is no longer there. `windows` must have observed this result
+    already. `now` in steady Unix seconds. duration_seconds is `result.took` where the probe was ok and did not record
+    it. After an `error` nothing is known but that.
     """
     outcome = result.outcome
     values: list[float | None] = [None] * (len(OWN_WORDS) + len(condition.slots))
@@ -145,11 +152,16 @@ def _each(
         for slot, (table, parts) in enumerate(zip(tables, shapes, strict=True), len(OWN_WORDS)):
             values[slot] = next((table[part] for part in _parts(labels, parts) if part in table), None)
         judged.append((labels, _judged(condition.truth, values)))
+    if judged[0][1].breached is None and not judged[0][0] and result.outcome is Outcome.OK:
+        # Whoever names a label set by `=` means the same as who is told of each.
+        named = [isinstance(what, Reading) and what.selectors for what in condition.slots]
+        if any(by and not table for by, table in zip(named, tables, strict=True)):
+            return [((), GONE)]
     return judged
 
 
 def _recorded(name: str, result: Result) -> Table:
-    found = {labels: value for known, value, labels in result.measurements if known == name and value == value}
+    found = {labels: value if value == value else None for known, value, labels in result.measurements if known == name}
     if not found and name == DURATION.name and result.outcome is Outcome.OK:
         return {(): result.took}
     return found

@@ -23,6 +23,10 @@ MOST_SAMPLES = 2_048
 MOST_SERIES = 500
 """Label sets remembered per measurement; further ones have no windows."""
 
+LEAST_FILLED = 1 / 3
+"""How much of its window the values of a `rate` must span: else, after a start, a few seconds' slope would stand for
+the whole and page falsely. Two values always span more than a third of a window of two to three intervals."""
+
 DAY = 86_400.0
 HOUR = 3_600.0
 _SWEEP = 64
@@ -92,7 +96,7 @@ class Samples:
         if ask.function == "delta":
             return grown
         passed = self.times[-1] - self.times[first]
-        return grown / passed if passed > 0 else None
+        return grown / passed if passed > 0 and passed >= ask.seconds * LEAST_FILLED else None
 
 
 class Extremes:

@@ -65,7 +65,19 @@ def test_each_label_set_is_its_own_alert_and_one_that_vanishes_ends():
     line.probe("shop/queue", labels=mail, depth=500)
     assert [dict(alert.labels)["queue"] for alert in line.engine.judging.live()] == ["mail"]
     line.at(30).probe("shop/queue", labels=bills, depth=5)
+    assert line.told[-1].note.alerts[0].annotations["ended"] == "no longer reported"
     assert line.heard() == ["0 team first: QueueDown", "30 team resolved: QueueDown"]
+
+
+def test_a_label_set_whose_value_is_unknown_for_once_goes_on():
+    line = Timeline(plan(threshold("shop/queue", "depth > 100")))
+    mail = (("queue", "mail"),)
+    line.probe("shop/queue", labels=mail, depth=500)
+    line.at(30).probe("shop/queue", labels=mail, depth=float("nan"))
+    assert line.heard() == ["0 team first: QueueDown"]
+    line.at(60).probe("shop/queue", labels=mail, depth=5)
+    assert "ended" not in line.told[-1].note.alerts[0].annotations
+    assert line.heard() == ["60 team resolved: QueueDown"]
 
 
 def test_alerts_of_one_group_are_one_page_and_later_ones_wait_for_the_interval():

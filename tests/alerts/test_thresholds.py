@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.thresholds import Condition, Judgement, WhenError, judge, parse
+from alerts.thresholds import GONE, Condition, Judgement, WhenError, Windows, judge, parse
 from checks.base import Labels, Measurement, Outcome, Result
 
 KNOWN = {
@@ -214,7 +214,8 @@ ESTATE = labelled(
         ('connections{state!="idle"} > 5', {(SHOP, BUSY): False}),
         ('connections{db=~"s.*"} > 5', {(SHOP, IDLE): True, (SHOP, BUSY): False}),
         ('connections{db!~"s.*"} > 5', {(BANK, IDLE): False}),
-        ('connections{db="none"} > 5', {(): None}),
+        ('connections{db="none"} > 5', {(): False}),
+        ('connections{db="none"} > 5 or connections_used_ratio > 40%', {(): True}),
         ('connections{state="idle"} > connections{state="busy"}', {(SHOP,): True, (BANK,): None}),
         ("connections / connections_limit > 80%", {(SHOP, IDLE): True, (SHOP, BUSY): False, (BANK, IDLE): False}),
         ("connections > 3 and connections_used_ratio > 40%",
@@ -227,6 +228,25 @@ def test_judges_each_label_set_by_itself(text: str, breached: dict[Labels, bool 
     judged = judge(parse(text, KNOWN), ESTATE, None, 1_000.0)
     assert {labels: judgement.breached for labels, judgement in judged} == breached
     assert len(judged) == len(breached)
+
+
+def test_a_label_set_whose_value_is_unknown_is_there() -> None:
+    nan = float("nan")
+    probed = labelled(("connections_limit", nan, (SHOP,)), ("connections_limit", 9.0, (BANK,)))
+    judged = judge(parse("connections_limit > 5", KNOWN), probed, None, 1_000.0)
+    assert {labels: judgement.breached for labels, judgement in judged} == {(SHOP,): None, (BANK,): True}
+    [(_, fixed)] = judge(parse('connections_limit{db="shop"} > 5', KNOWN), probed, None, 1_000.0)
+    assert fixed.breached is None
+
+
+def test_a_label_set_that_an_ok_probe_does_not_report_is_gone_however_it_is_named() -> None:
+    here, gone = parse('connections_limit{db="shop"} > 5', KNOWN), parse('connections_limit{db="none"} > 5', KNOWN)
+    assert judge(here, ESTATE, None, 1_000.0) == [((), Judgement(True, "8", "over 5"))]
+    assert judge(gone, ESTATE, None, 1_000.0) == [((), GONE)]
+    failing = Result(Outcome.FAILED, 1_000.0, 0.3)
+    assert judge(gone, failing, None, 1_000.0)[0][1].breached is None
+    usual = parse('connections_limit{db="shop"} > 3 * baseline(connections_limit{db="shop"})', KNOWN)
+    assert judge(usual, ESTATE, Windows.of([usual]), 1_000.0)[0][1].breached is None
 
 
 def test_tells_what_it_needs() -> None:

@@ -67,7 +67,7 @@ SLOW: dict[str, Callable[[list[float], list[float]], float | None]] = {
     "p99": lambda times, values: slow_percentile(values, 99),
     "delta": lambda times, values: values[-1] - values[0] if len(values) > 1 else None,
     "rate": lambda times, values: (
-        (values[-1] - values[0]) / (times[-1] - times[0]) if len(values) > 1 and times[-1] > times[0] else None
+        (values[-1] - values[0]) / (times[-1] - times[0]) if times[-1] - times[0] >= 200 else None
     ),
 }
 
@@ -112,8 +112,23 @@ def test_a_counter_grows_by_its_rises_through_restarts(readings: list[int]) -> N
     probes: list[Probe] = [(float(i * 10), Outcome.OK, float(v)) for i, v in enumerate(readings)]
     now, rises = probes[-1][0], slow_rises([float(v) for v in readings])
     assert value_of("delta(served_total, 1h)", probes, now, "served_total") == rises
-    rate = value_of("rate(served_total, 1h)", probes, now, "served_total")
-    assert rate == pytest.approx(rises / now)
+    rate = value_of("rate(served_total, 10m)", probes, now, "served_total")
+    assert rate == (pytest.approx(rises / now) if now >= 200 else None)
+
+
+def test_a_burst_right_after_the_start_is_no_rate_of_a_whole_window() -> None:
+    """Thirty in the first half minute are not thirty in every half minute."""
+    probes: list[Probe] = [(seconds, Outcome.OK, min(seconds, 30.0)) for seconds in range(0, 301, 30)]
+    rates = [value_of("rate(served_total, 5m)", probes[:seen], probes[seen - 1][0], "served_total") for seen in (2, 4)]
+    assert rates == [None, None]
+    assert value_of("rate(served_total, 5m)", probes[:5], 120.0, "served_total") == 30 / 120
+    assert value_of("delta(served_total, 5m)", probes[:2], 30.0, "served_total") == 30
+
+
+@pytest.mark.parametrize("interval", [100.1, 120.0, 149.9])
+def test_a_window_of_two_intervals_is_full_enough_for_a_rate(interval: float) -> None:
+    probes: list[Probe] = [(turn * interval, Outcome.OK, turn * interval) for turn in range(6)]
+    assert value_of("rate(a, 5m)", probes, probes[-1][0] + 0.1) == pytest.approx(1)
 
 
 def test_two_windows_of_one_measurement_share_one_memory() -> None:
