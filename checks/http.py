@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Self
@@ -16,22 +15,17 @@ from pydantic import (
     model_validator,
 )  # fmt: skip
 
-from checks.base import Check, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts import network as _network
 from checks.parts.http import answer as _answer
 from checks.parts.http.exchange import REDIRECTS, Method, exchange
-from checks.parts.http.expect import Expect, JsonPath, evaluated
-from checks.parts.http.jsonpath import compile_number
+from checks.parts.http.expect import Expect
+from checks.parts.http.measure import Measures, Reader
 from checks.parts.http.request import BasicAuth, Hop, Sender, basic, is_sensitive, redirected, web_address
 from checks.units import Size
 from checks.wire import http1
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
-
-UNITS_BY_ENDING = {
-    "_seconds": "seconds", "_bytes": "bytes", "_ratio": "ratio", "_total": "count", "_count": "count",
-}  # fmt: skip
-"""How the name of a measure tells its unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +34,7 @@ class Plan:
 
     sender: Sender
     first: Hop
-    measures: tuple[tuple[str, str, Callable[[Any], float | None]], ...]
+    readers: tuple[Reader, ...]
 
 
 class Http(Check):
@@ -103,9 +97,10 @@ class Http(Check):
     expect_tls: bool | None = Field(
         default=None, description="true: the answer must come over TLS, wherever redirects lead; false: it must not."
     )
-    measure: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], JsonPath] = Field(
-        default={}, description="Numbers, true (1) and false (0) to read from the JSON answer: names and JMESPath."
-    )
+    measure: Measures = Field(
+        default={}, max_length=50,
+        description="Numbers, true and false to read from the JSON answer, by name: JMESPath, or the keys below.",
+    )  # fmt: skip
     max_body: Size = Field(default=2**20, ge=0, description="Bytes of the body to read at most.")
     max_decompressed: Size = Field(default=10 * 2**20, ge=0, description="Bytes of the decompressed body at most.")
 
@@ -133,8 +128,8 @@ class Http(Check):
             trust=self.tls.trust(),
             server_name=self.tls.server_name,
         )
-        measures = tuple((name, path, compile_number(path)) for name, path in self.measure.items())
-        return Plan(sender, Hop(sender, self.url, self.method, body), measures)
+        readers = tuple(Reader.of(name, measure) for name, measure in self.measure.items())
+        return Plan(sender, Hop(sender, self.url, self.method, body), readers)
 
     def __copy__(self) -> Self:
         copied = super().__copy__()
@@ -144,10 +139,7 @@ class Http(Check):
 
     def declared(self) -> tuple[Measurement, ...]:
         """Those of the kind, and one for each of `measure`, its unit by its name's ending."""
-        return self.measurements + tuple(
-            Measurement(name, _unit(name), f"{path} of the answer.", counter=name.endswith("_total"))
-            for name, path in self.measure.items()
-        )
+        return self.measurements + tuple(reader.declared() for reader in self._plan.readers)
 
     def secrets(self) -> tuple[str, ...]:
         """Also the forms in which credentials travel; of the headers only those that carry secrets."""
@@ -248,25 +240,23 @@ class Http(Check):
         if wrong is not None:
             raise wrong
 
-    def _measured(self, run: Run, answer: http1.Answer) -> tuple[Any, Failed | None]:
+    def _measured(self, run: Run, answer: http1.Answer) -> tuple[Any, Failed | Errored | None]:
         """The answer's JSON where any is asked for, its numbers recorded whatever its status; and what is wrong."""
-        if not (self._plan.measures or self.expect.values):
+        if not (self._plan.readers or self.expect.values):
             return None, None
         try:
             _answer.check_readable(answer)
             document = _answer.document(answer)
         except Failed as why:
             return None, why
-        wrong = None
-        for name, path, evaluate in self._plan.measures:
+        wrong: list[Failed | Errored] = []
+        for reader in self._plan.readers:
             try:
-                value = evaluated(evaluate, document, path)
-            except Failed as why:
-                wrong = wrong or why
-            else:
-                if value is not None:
-                    run.record(name, value)
-        return document, wrong
+                reader.record(document, run)
+            except (Failed, Errored) as why:
+                wrong.append(why)
+        wrong.sort(key=lambda why: isinstance(why, Errored))
+        return document, wrong[0] if wrong else None
 
     def _search(self, answer: http1.Answer) -> None:
         if self.expect.wants_headers:
@@ -274,7 +264,3 @@ class Http(Check):
         if self.expect.wants_text:
             _answer.check_readable(answer)
             self.expect.check_text(partial(_answer.text, answer), len(answer.body) + answer.truncated)
-
-
-def _unit(name: str) -> str:
-    return next((unit for ending, unit in UNITS_BY_ENDING.items() if name.endswith(ending)), "number")

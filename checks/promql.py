@@ -10,9 +10,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from checks.base import Errored, Failed, Measurement, Reason, Recommended, Run
+from checks.base import Errored, Failed, Measurement, Reason, Recommended, Run, printable
 from checks.parts.api import Api
-from checks.parts.named_units import named_unit
+from checks.parts.naming import named_unit
 from checks.parts.pool import in_pool
 from checks.parts.vendors import promql as answers
 from checks.parts.vendors.web_api import LONGEST_LABEL, ApiCheck, exported
@@ -225,7 +225,9 @@ class Promql(ApiCheck):
 
 def _kept(query: Query, series: tuple[answers.Series, ...]) -> list[dict[str, str]]:
     """The labels that each series is recorded with; Errored where they do not tell the series apart."""
-    kept = [{exported(name): one.labels.get(name, "")[:LONGEST_LABEL] for name in query.by} for one in series]
+    kept = [
+        {exported(name): printable(one.labels.get(name, "")[:LONGEST_LABEL]) for name in query.by} for one in series
+    ]
     twice, times = Counter(tuple(labels.items()) for labels in kept).most_common(1)[0]
     if times > 1:
         alike = [str(one) for one, labels in zip(series, kept, strict=True) if tuple(labels.items()) == twice]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from checks.base import DURATION, UNITS, Check, Errored, Failed, Measurement, Reason, Run
-from checks.parts.named_units import named_unit
+from checks.parts.naming import OWN_LABELS, named_unit
 from checks.parts.postgres.session import Dsn, Server
 from checks.parts.postgres.wire import Answer, Question, Refused
 from checks.parts.sql.answer import Column, Expectation, rows, show
@@ -16,7 +16,6 @@ from checks.units import Duration
 
 AGE = "age"
 """What may be written in place of a unit: the time since a point in time."""
-LABELS_TAKEN = frozenset({"alertname", "check", "instance", "job", "reason", "severity", "system"})
 
 M = Measurement
 MEASUREMENTS = (
@@ -86,7 +85,7 @@ class Sql(Check):
     def _consistent(self) -> Sql:
         if clash := sorted({one.name for one in MEASUREMENTS} & self.measure.keys()):
             raise ValueError(f"measure {clash[0]!r} has the name of a measurement that every sql check has")
-        if clash := sorted(LABELS_TAKEN & set(self.label_columns)):
+        if clash := sorted(OWN_LABELS & set(self.label_columns)):
             raise ValueError(f"{clash[0]!r} is a label of runwatch's own; give the column another name with AS")
         if both := sorted(set(self.label_columns) & self.measure.keys()):
             raise ValueError(f"{both[0]!r} can't be both measured and a label")

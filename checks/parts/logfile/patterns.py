@@ -26,6 +26,7 @@ from checks.parts.logfile.fields import (
 )
 from checks.parts.logfile.forbidden import Forbid
 from checks.parts.logfile.records import Records
+from checks.parts.naming import OWN_LABELS
 from checks.parts.regex import Re2, compiled
 from checks.units import BYTES, SECONDS
 
@@ -45,7 +46,6 @@ STAMPS = 50
 TURNS = 32
 LONGEST_DELAY = 86_400.0
 """Seconds after which an event is not late but copied, or its time was read wrong."""
-TAKEN = frozenset({"alertname", "check", "instance", "job", "reason", "severity", "system"})
 _ENDS_OF_TEXT = re.compile(r"(?<!\\)(?:\\\\)*(\\[AzZ])")
 
 UNITS = {
@@ -86,7 +86,7 @@ class Pattern(BaseModel):
         if self.match is not None and (found := _ENDS_OF_TEXT.search(self.match)):
             raise ValueError(f"{found[1]} is the end of all that is read at once; write ^ or $ for a record's")
         names = [identifier(label) for label in self.labels]
-        if taken := [name for name in names if name in TAKEN or names.count(name) > 1]:
+        if taken := [name for name in names if name in OWN_LABELS or names.count(name) > 1]:
             raise ValueError(f"{taken[0]!r} can't be a label: it is runwatch's own, or there twice")
         if self.match is not None and self.exclude is None and compiled(self.match).search(b"") is not None:
             raise ValueError(f"match {self.match!r} is found in every record")

@@ -1,6 +1,9 @@
-"""Which unit a measurement has that a configuration names: its name's ending tells, as in `queue_bytes`."""
+"""The names that a configuration gives to measurements and labels: what their endings tell, and which are taken."""
 
 from __future__ import annotations
+
+OWN_LABELS = frozenset({"alertname", "check", "instance", "job", "reason", "severity", "system"})
+"""Labels by which our own metrics and alerts are known."""
 
 _UNITS = {
     "_seconds": "seconds", "_bytes": "bytes", "_ratio": "ratio", "_total": "count", "_count": "count",
@@ -9,5 +12,5 @@ _UNITS = {
 
 
 def named_unit(name: str) -> str:
-    """One of `UNITS` of checks.base; number where the name tells nothing."""
+    """The unit that a measurement's name tells by its ending, such as queue_bytes; number where it tells none."""
     return next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "number")
