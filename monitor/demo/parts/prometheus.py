@@ -58,6 +58,14 @@ class Prometheus(Server):
         while not wanted([value for _, value in await self.query(query)]):
             await asyncio.sleep(ASK_EVERY)
 
+    async def forget(self, series: str) -> None:
+        """Forget what it has of these series, such as `{__name__=~"http_.*"}`; it goes on scraping them."""
+        async with (
+            aiohttp.ClientSession(timeout=PATIENCE) as http,
+            http.post(f"{self.url}/api/v1/admin/tsdb/delete_series", params={"match[]": series}, raise_for_status=True),
+        ):
+            pass
+
     async def scraped(self) -> None:
         """Return when every target has been scraped once at least; the caller sets the deadline."""
         while any(one["health"] == "unknown" for one in await self._targets()):
@@ -103,6 +111,7 @@ class Prometheus(Server):
         return [
             found, f"--config.file={self.folder / 'prometheus.yml'}", f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address={self.address}", f"--rules.alert.resend-delay={self._interval}",
+            "--web.enable-admin-api",
         ]  # fmt: skip
 
     async def _answers(self) -> bool:

@@ -1,0 +1,60 @@
+"""What a service's /metrics shows of its customers: requests by status and how long they took, counted as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+
+from aiohttp import web
+
+from monitor.demo.parts.served import Served
+
+BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds, as Prometheus' clients have them."""
+
+
+class Traffic(Served):
+    """Answers `http_requests_total` and `http_request_duration_seconds`; so many come each second, until told otherwise.
+
+    `per_second` are requests by status, each of which takes `takes` seconds.
+    """
+
+    def __init__(self, per_second: Mapping[str, float], takes: float = 0.04) -> None:
+        super().__init__()
+        self._usual = dict(per_second)
+        self._takes = takes
+        self._requests = dict.fromkeys(per_second, 0.0)
+        self._within = dict.fromkeys(BUCKETS, 0.0)
+        self._spent = 0.0
+        self._counted = monotonic()
+        self.broken = False
+        """Whether it answers 500."""
+
+    def came(self, requests: float, status: str = "200", seconds: float | None = None) -> None:
+        """So many more came by now, each of which was answered like this."""
+        took = self._takes if seconds is None else seconds
+        self._requests[status] = self._requests.get(status, 0.0) + requests
+        self._spent += requests * took
+        for limit in BUCKETS:
+            if took <= limit:
+                self._within[limit] += requests
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """The metrics, whatever is asked for."""
+        if self.broken:
+            return web.Response(status=500, text="metrics: out of memory\n")
+        now = monotonic()
+        for status, rate in self._usual.items():
+            self.came(rate * (now - self._counted), status)
+        self._counted = now
+        return web.Response(text="\n".join(self._lines()) + "\n")
+
+    def _lines(self) -> list[str]:
+        name, whole = "http_request_duration_seconds", sum(self._requests.values())
+        return [
+            *(f'http_requests_total{{status="{status}"}} {count:.3f}' for status, count in self._requests.items()),
+            *(f'{name}_bucket{{le="{limit:g}"}} {count:.3f}' for limit, count in self._within.items()),
+            f'{name}_bucket{{le="+Inf"}} {whole:.3f}',
+            f"{name}_count {whole:.3f}",
+            f"{name}_sum {self._spent:.3f}",
+        ]
