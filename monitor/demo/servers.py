@@ -219,7 +219,9 @@ class Temporal(Server):
 
     def _command(self) -> list[str]:
         where = ["--ip", "127.0.0.1", "--port", str(self.port), "--http-port", str(self.http_port)]
-        return [str(temporal_program()), "server", "start-dev", "--headless", "--log-level", "error", *where]
+        # What waits is what waits now, and not what waited five seconds ago.
+        fresh = ["--dynamic-config-value", 'matching.TaskQueueInfoByBuildIdTTL="0s"']
+        return [str(temporal_program()), "server", "start-dev", "--headless", "--log-level", "error", *where, *fresh]
 
     async def _answers(self) -> bool:
         try:

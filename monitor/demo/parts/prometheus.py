@@ -98,9 +98,8 @@ class Prometheus(Server):
                         "alertmanagers": [{"static_configs": [{"targets": [_host(url) for url in self.alertmanagers]}]}]
                     },
                     "scrape_configs": [
-                        {"job_name": job, "metrics_path": path, "static_configs": [{"targets": targets}]}
+                        {"job_name": job, "static_configs": [_target(url) for url in urls]}
                         for job, urls in self.jobs.items()
-                        for path, targets in _by_path(urls).items()
                     ],
                 }
             )
@@ -126,9 +125,5 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _by_path(urls: Sequence[str]) -> dict[str, list[str]]:
-    """Targets by the path of their metrics: of a job, all that Prometheus takes one path for."""
-    found: dict[str, list[str]] = {}
-    for url in urls:
-        found.setdefault(urlsplit(url).path or "/metrics", []).append(_host(url))
-    return found
+def _target(url: str) -> dict[str, Any]:
+    return {"targets": [_host(url)], "labels": {"__metrics_path__": urlsplit(url).path or "/metrics"}}

@@ -1,0 +1,112 @@
+"""A BullMQ queue with a worker that really works, and jobs that come off, fail, hang and wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from monitor.demo.process import wants_package
+from monitor.demo.servers import Valkey
+
+if TYPE_CHECKING:
+    from bullmq import Queue, Worker
+
+COMES_OFF, FAILS, HANGS = "send", "bad", "stuck"
+"""Names of jobs: what becomes of them."""
+
+
+class BullQueue:
+    """One queue in a Valkey, with a worker. Both find the server again after it was down.
+
+    `failure` is what a failing job fails with.
+    """
+
+    def __init__(self, server: Valkey, name: str, *, failure: str = "no such mailbox") -> None:
+        self.server = server
+        self.name = name
+        self.failure = failure
+        self._queue: Queue | None = None
+        self._worker: Worker | None = None
+        self._ended = 0
+        self._news = asyncio.Event()
+        self._stuck = asyncio.Event()
+
+    async def start(self) -> Self:
+        """Make the queue as BullMQ for Node.js does, and start the worker. Missing without bullmq."""
+        wants_package("BullMQ's worker", "bullmq")
+        from bullmq import Queue
+
+        await self.server.command("HSET", f"bull:{self.name}:meta", "opts.maxLenEvents", "10000")
+        self._queue = Queue(self.name, {"connection": self.server.url})
+        self.work()
+        return self
+
+    async def stop(self) -> None:
+        """End the worker and hang up."""
+        await self.rest()
+        if self._queue is not None:
+            await self._queue.close()
+            self._queue = None
+
+    def work(self) -> None:
+        """Start the worker (again)."""
+        from bullmq import Worker
+
+        if self._worker is not None:
+            return
+        self._stuck.clear()
+        options = {"connection": self.server.url, "drainDelay": 1, "runRetryDelay": 100, "concurrency": 5}
+        self._worker = Worker(self.name, self._process, options)
+        for event in ("completed", "failed"):
+            self._worker.on(event, self._one_ended)
+        self._worker.on("error", lambda *_: None)  # a server that is down; it tries again
+
+    async def rest(self) -> None:
+        """Stop the worker: what is added from now on waits, and what hangs comes off."""
+        if self._worker is None:
+            return
+        worker, self._worker = self._worker, None
+        self._stuck.set()
+        await worker.close(force=True)
+
+    @asynccontextmanager
+    async def resting(self) -> AsyncIterator[None]:
+        """Within it there is no worker."""
+        await self.rest()
+        try:
+            yield
+        finally:
+            self.work()
+
+    async def add(self, count: int = 1, what: str = COMES_OFF, **options: Any) -> None:
+        """Add so many jobs; `options` are BullMQ's own, such as `delay` and `timestamp` in milliseconds."""
+        assert self._queue is not None, "start it first"
+        await self._queue.addBulk([{"name": what, "data": {}, "opts": dict(options)} for _ in range(count)])
+
+    async def run(self, succeed: int, *, fail: int = 0) -> None:
+        """Let the worker do so many jobs that come off and so many that fail, and return when they have ended."""
+        wanted = self._ended + succeed + fail
+        await self.add(succeed)
+        await self.add(fail, FAILS)
+        while self._ended < wanted:
+            self._news.clear()
+            await self._news.wait()
+
+    async def _process(self, job: Any, token: str) -> str:
+        if job.name == FAILS:
+            raise ValueError(self.failure)
+        if job.name == HANGS:
+            await self._stuck.wait()
+        return "sent"
+
+    def _one_ended(self, *_: Any) -> None:
+        self._ended += 1
+        self._news.set()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
