@@ -14,9 +14,9 @@ BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Traffic(Served):
-    """Answers `http_requests_total` and `http_request_duration_seconds`; so many come each second, until told otherwise.
+    """Answers `http_requests_total` and `http_request_duration_seconds` as a Prometheus client would.
 
-    `per_second` are requests by status, each of which takes `takes` seconds.
+    `per_second` are the requests that come all the time, by status, each of which takes `takes` seconds.
     """
 
     def __init__(self, per_second: Mapping[str, float], takes: float = 0.04) -> None:
