@@ -43,11 +43,13 @@ def withheld(
     standings: Mapping[str, Standing],
     alarmed: Container[str],
     now: float,
+    reach: float = 0.0,
 ) -> Withheld:
     """Whether an alert is only a symptom of something it depends on, or may turn out to be one in a moment.
 
-    `judged_at` is when the alert's last probe started; `alarmed` are the checks that have an alert of their own (so
-    that somebody is, or will be, told of the cause). An alert already told is never taken back.
+    `judged_at` is when the alert's last probe started, `reach` how far before that its condition looks (seconds);
+    `alarmed` are the checks that have an alert of their own (so that somebody is, or will be, told of the cause). An
+    alert already told is never taken back.
     """
     wait: list[str] = []
     until = 0.0
@@ -59,8 +61,11 @@ def withheld(
             return Withheld(f"{key} is down, and this depends on it")
         if standing.failed:
             continue
-        settled = standing.recovered_at + standing.patience
-        if standing.recovered_at > judged_at and now < settled:
+        remembered = standing.recovered_at + reach
+        if remembered > judged_at and now < remembered:
+            return Withheld(f"{key} has just come back: waiting until what it did is out of the window", (), remembered)
+        settled = remembered + standing.patience
+        if remembered > judged_at and now < settled:
             return Withheld(f"{key} has just come back: asking again", (alert.check,), settled)
         patience = max(alert.fired_at, standing.since) + standing.patience
         if (standing.suspected or standing.asked_at < alert.fired_at) and now < patience:

@@ -17,6 +17,8 @@ from checks.base import Labels, Outcome, Result
 from checks.units import show, show_duration
 
 MOST_EVIDENCE_LINES = 24
+LONGEST_HANGOVER = 900.0
+"""Seconds after a cause is back in which what depends on it is not told of what windows remember of the outage."""
 
 Measurements = Sequence[tuple[str, float, Labels]]
 
@@ -310,7 +312,14 @@ class Judging:
         if alert.fingerprint not in self._judged:
             return Withheld("known from before a restart: asking again", (alert.check,))
         ancestors = self.plan.ancestors.get(alert.check, ())
-        return withheld(alert, self._judged[alert.fingerprint], ancestors, self._standings, alarmed, now)
+        judged_at, reach = self._judged[alert.fingerprint], self._looks_back(alert)
+        return withheld(alert, judged_at, ancestors, self._standings, alarmed, now, reach)
+
+    def _looks_back(self, alert: Alert) -> float:
+        """How far into the past its condition looks for what happened, in seconds; what is usual is not meant."""
+        conditions = [one.when for one in self.plan.thresholds.get(alert.check, ()) if one.key == alert.threshold_key]
+        asked = [ask.seconds for when in conditions for ask in when.asks if ask.function != "baseline"]
+        return min(max(asked, default=0.0), LONGEST_HANGOVER)
 
     def alarmed(self) -> set[str]:
         """The checks that have an alert of their own, pending or firing."""

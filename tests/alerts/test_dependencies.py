@@ -8,9 +8,11 @@ from tests.alerts.notes import alert
 SYMPTOM = alert("WebDown", check="shop/web", since=100.0, fired_at=110.0)
 
 
-def held(*standings: Standing, judged: float = 110.0, alarmed: tuple[str, ...] = (), now: float = 111.0):
+def held(
+    *standings: Standing, judged: float = 110.0, alarmed: tuple[str, ...] = (), now: float = 111.0, reach: float = 0.0
+):
     causes = {f"shop/c{number}": one for number, one in enumerate(standings)}
-    return withheld(SYMPTOM, judged, [*causes, "shop/unknown"], causes, alarmed, now)
+    return withheld(SYMPTOM, judged, [*causes, "shop/unknown"], causes, alarmed, now, reach)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,19 @@ def test_who_is_asked_again_is_said():
     assert both.why == "waiting for the answer of shop/c0, shop/c1"
     back = held(Standing(asked_at=111.0, recovered_at=110.5, patience=5.0))
     assert (back.ask, back.why) == (("shop/web",), "shop/c0 has just come back: asking again")
+
+
+@pytest.mark.parametrize(
+    ("judged", "now", "asked", "until"),
+    [
+        (110.0, 111.0, (), 400.0),  # recovered at 100: the window still holds that
+        (399.0, 399.5, (), 400.0),
+        (399.0, 400.0, ("shop/web",), 405.0),
+        (399.0, 405.0, (), None),
+        (400.0, 400.0, (), None),
+    ],
+)
+def test_what_a_window_remembers_of_an_outage_is_no_news_after_it(judged, now, asked, until):
+    back = Standing(asked_at=200.0, recovered_at=100.0, patience=5.0)
+    found = held(back, judged=judged, now=now, reach=300.0)
+    assert (found.ask, found.until, bool(found.why)) == (asked, until, until is not None)

@@ -170,6 +170,22 @@ def test_a_symptom_that_outlives_its_cause_is_told_after_one_more_look():
     assert line.heard() == ["60.2 team first: WebDown"]
 
 
+def test_a_window_that_remembers_the_outage_tells_nothing_when_it_is_over():
+    counted = threshold("shop/log", "max(used_ratio, 5m) > 80%")
+    line = Timeline(plan(threshold("shop/db"), counted, depends_on={"shop/log": ["shop/db"]}))
+    line.fail("shop/db")
+    line.probe("shop/log", used_ratio=0.9)
+    line.at(60).ok("shop/db")
+    line.at(120).ok("shop/log", used_ratio=0.1)
+    line.at(240).ok("shop/log", used_ratio=0.9)
+    line.at(359)
+    assert line.heard() == ["0 team first: DbDown", "60 team resolved: DbDown"]
+    line.at(360)
+    assert line.engine.asks == {"shop/log"}
+    line.at(361).ok("shop/log", used_ratio=0.1)
+    assert line.heard() == ["361 team first: LogDown"], "what has happened since is told"
+
+
 def test_a_cause_without_an_alert_of_its_own_silences_nobody():
     slow = threshold("shop/db", "duration_seconds > 2s")
     line = Timeline(plan(slow, threshold("shop/web"), depends_on={"shop/web": ["shop/db"]}))
