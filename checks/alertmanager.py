@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from checks.base import Errored, Failed, Measurement, Reason, Recommended, Run
+from checks.base import Asks, Errored, Failed, Measurement, Reason, Recommended, Run
 from checks.parts.api import Api
 from checks.parts.http.expect import brief
 from checks.parts.pool import in_pool
@@ -86,6 +86,11 @@ class Alertmanager(ApiCheck):
         first = self.measurements[0]
         counted = Measurement(first.name, first.unit, first.help, tuple(exported(name) for name in self.by))
         return (counted, *self.measurements[1:])
+
+    def asks(self) -> tuple[Asks, ...]:
+        """Two requests; one more with `notifications`, one more with `watchdog`."""
+        number = 2 + self.notifications + bool(self.watchdog)
+        return (Asks(self.target, number, number),)
 
     async def probe(self, run: Run) -> None:
         """Two requests; one more with `notifications`, one more with `watchdog`."""

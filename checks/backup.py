@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
-from checks.base import Check, Failed, Measurement, Reason, Recommended, Run
+from checks.base import Asks, Check, Failed, Measurement, Reason, Recommended, Run
 from checks.parts.backup.files import Backup as File
 from checks.parts.backup.files import backups_of, date_expression, disks_of, size_ratio
 from checks.parts.backup.restore import Restore, restore
@@ -83,6 +83,12 @@ class Backup(Check):
     def target(self) -> str:
         """The patterns."""
         return ", ".join(self.path)
+
+    def asks(self) -> tuple[Asks, ...]:
+        """Nobody, it reads files; but a restore that is tried asks its scratch server."""
+        if self.restore is None:
+            return ()
+        return (Asks(str(self.restore.dsn), self.interval / max(self.interval, self.restore.every), what="restores"),)
 
     async def probe(self, run: Run) -> None:
         """Look at the files, judge the newest, test it."""

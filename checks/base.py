@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from checks._asks import Asks as Asks
 from checks._secrets import Url as Url
 from checks._secrets import find_secrets as find_secrets
 from checks._secrets import revealed as revealed
@@ -266,6 +267,10 @@ class Check(BaseModel):
     def declared(self) -> tuple[Measurement, ...]:
         """Every measurement that this very check can record: those of its kind, and what its configuration adds."""
         return self.measurements
+
+    def asks(self) -> tuple[Asks, ...]:
+        """What one probe asks of whom; nothing where it reads files, or waits to be told."""
+        return (Asks(self.target),)
 
     @property
     def target(self) -> str:

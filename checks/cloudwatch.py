@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from checks.base import DURATION, Check, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import DURATION, Asks, Check, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts import network as _network
 from checks.parts.api import Answer
 from checks.parts.aws.asking import Aws, Credentials, address, web_address
@@ -105,6 +105,18 @@ class Cloudwatch(Check):
     def target(self) -> str:
         """The log groups, or the region."""
         return ",".join(self.log_groups) or str(address(self.endpoint_url, "monitoring", self.region))
+
+    def asks(self) -> tuple[Asks, ...]:
+        """A search, which has pages, for each pattern, for all words and for the newest; one call for all metrics."""
+        found = []
+        if self.log_groups:
+            searches = len(self.patterns) + bool(self.words)
+            usual = (searches + self.newest) * len(self.log_groups)
+            most = (searches * self.pages + self.newest * (1 + 2 * self.pages)) * len(self.log_groups)
+            found.append(Asks(str(address(self.endpoint_url, "logs", self.region)), usual, most))
+        if self.metrics:
+            found.append(Asks(str(address(self.endpoint_url, "monitoring", self.region))))
+        return tuple(found)
 
     async def probe(self, run: Run) -> None:
         """Search each log group, then ask for all metrics at once."""

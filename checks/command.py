@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, printable
+from checks.base import Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run, printable
 from checks.parts.nagios import STATES, Item, Range, Said, read
 from checks.parts.program import Ended, run_program
 
@@ -91,6 +91,10 @@ class Command(Check):
     def target(self) -> str:
         """The program's name; its arguments may say more than everybody may know."""
         return Path(self.argv[0]).name
+
+    def asks(self) -> tuple[Asks, ...]:
+        """One run; what the program asks of whom is its own."""
+        return (Asks(self.target, what="runs"),)
 
     async def probe(self, run: Run) -> None:
         """Run it, record, judge by its exit code alone."""

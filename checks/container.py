@@ -11,7 +11,7 @@ from urllib.parse import quote
 import orjson
 from pydantic import AfterValidator, Field, model_validator
 
-from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import DIAGNOSIS, Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts import network
 from checks.parts.api import Api
 from checks.parts.container import engine
@@ -89,6 +89,13 @@ class Container(Check):
         return Api(
             self.where, f"{'https' if secure else 'http'}://{to}{parts.path}", seconds, tls=self.tls, largest=LARGEST
         )
+
+    def asks(self) -> tuple[Asks, ...]:
+        """A greeting, a list where containers are not named, events; of each container how it is and what it uses."""
+        listed, each = bool(self.project or self.with_labels), 1 + self.stats
+        usual = 1 + listed + self.events + each * max(len(self.containers), len(self.services), 1)
+        most = 1 + listed + self.events + each * (MOST if listed else len(self.containers))
+        return (Asks(self.target, usual, most, diagnosis=LOGS_OF),)
 
     async def probe(self, run: Run) -> None:
         """Ask which containers there are, how each is and what it uses, and what happened meanwhile."""

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from checks.base import Check, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import Asks, Check, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts import network as _network
 from checks.parts.dns.answers import Expect, behind, is_signed
 from checks.parts.dns.asking import PORTS, Question, Transport, ask
@@ -138,6 +138,11 @@ class Dns(Check):
         name = address.reverse_pointer if address else self.host
         dnssec = self.dnssec or self.expect.wants_dnssec
         return Question(name, self.type, self.transport, self.tls, self.recursion, dnssec)
+
+    def asks(self) -> tuple[Asks, ...]:
+        """A question to each server; one more by TCP where an answer is long, and those again without EDNS."""
+        where = [self.target, *(f"{_network.shown(server)}/{self.host}" for server in self.secondaries)]
+        return tuple(Asks(one, 1, 4, "questions", diagnosis=0 if number else 8) for number, one in enumerate(where))
 
     async def probe(self, run: Run) -> None:
         """Ask, record, judge."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from checks.base import Check, Errored, Failed, Measurement, Reason, Run, Url
+from checks.base import Asks, Check, Errored, Failed, Measurement, Reason, Run, Url
 from checks.parts import network as _network
 from checks.parts.http.request import AGENT, is_sensitive
 from checks.parts.pool import in_pool
@@ -97,6 +97,10 @@ class Grpc(Check):
         """The values of headers that carry secrets, with and without the word in front of them."""
         values = [value.get_secret_value() for name, value in self.headers.items() if is_sensitive(name)]
         return tuple(text for value in values for text in (value, value.partition(" ")[2]) if text)
+
+    def asks(self) -> tuple[Asks, ...]:
+        """One call; a diagnosis asks about the whole server."""
+        return (Asks(self.target, what="calls", diagnosis=1 if self.service else 0),)
 
     async def probe(self, run: Run) -> None:
         """Ask, record, judge."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from checks.base import KEPT, Check, Failed, Measurement, Reason, Recommended, Run
+from checks.base import KEPT, Asks, Check, Failed, Measurement, Reason, Recommended, Run
 from checks.parts.heartbeat.schedule import Cron, Period, Schedule
 from checks.parts.heartbeat.state import Ping, Rules, Standing, State, is_uuid, judged, recalled, taken, watched
 from checks.units import Duration, Size, show_duration
@@ -168,6 +168,10 @@ class Heartbeat(Check):
         kept: dict[str, Any] = memory.setdefault(KEPT, {})
         state = recalled(kept.get(MEMORY), ping.at)
         kept[MEMORY] = taken(state, ping, self.rules.longest).model_dump(mode="json")
+
+    def asks(self) -> tuple[Asks, ...]:
+        """Nobody: its target comes to us."""
+        return ()
 
     async def probe(self, run: Run) -> None:
         """Judge what has been heard."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, printable
+from checks.base import Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run, printable
 from checks.parts.host import records
 from checks.parts.host.cgroup import own_group
 from checks.parts.host.folder_size import Walk
@@ -104,6 +104,10 @@ class Host(Check):
     @property
     def _patience(self) -> float:
         return min(PATIENCE, self.timeout / 4)
+
+    def asks(self) -> tuple[Asks, ...]:
+        """Nobody: it reads files."""
+        return ()
 
     async def probe(self, run: Run) -> None:
         """Read /proc in a thread, ask each file system in one of its own, look on into the folders."""

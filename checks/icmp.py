@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from checks.base import Check, Failed, Measurement, Reason, Recommended, Run
+from checks.base import Asks, Check, Failed, Measurement, Reason, Recommended, Run
 from checks.parts import network as _network
 from checks.units import Duration, Share, show_duration
 from checks.wire.echo import Echoes, Volley, ping
@@ -90,6 +90,10 @@ class Icmp(Check):
     def target(self) -> str:
         """The host."""
         return self.host
+
+    def asks(self) -> tuple[Asks, ...]:
+        """Packets; those of a diagnosis end on the way, all but the last."""
+        return (Asks(self.target, self.count, self.count, "packets", diagnosis=PATH_MOST),)
 
     async def probe(self, run: Run) -> None:
         """Send, wait, record, judge."""

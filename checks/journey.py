@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from checks.base import Check, Errored, Failed, Measurement, Recommended, Run, Url
+from checks.base import Asks, Check, Errored, Failed, Measurement, Recommended, Run, Url
 from checks.parts import network as _network
 from checks.parts.http.request import BasicAuth, Hop, Sender, basic, is_sensitive, web_address
 from checks.parts.journey.placeholders import is_one
@@ -118,6 +118,16 @@ class Journey(Check):
         found += [value for name, value in self._sender.headers if is_sensitive(name)]
         found += [secret for step in self.steps for secret in step.secrets()]
         return tuple(dict.fromkeys(secret for secret in found if secret))
+
+    def asks(self) -> tuple[Asks, ...]:
+        """One request for each step, captured values in its address as they are written."""
+        return tuple(Asks(str(self._at(step)), method=step.asks_with) for step in self.steps)
+
+    def _at(self, step: Step) -> Url:
+        """Where a step asks; what is captured before it stands there as `{{name}}`."""
+        if is_one(step.url):
+            return Url(step.url)
+        return Url(unquote(str(address(step, self.url, {name: f"{{{{{name}}}}}" for name in step.wants()}))))
 
     async def probe(self, run: Run) -> None:
         """Go the way; after a failure only the steps that are done always."""

@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import DIAGNOSIS, Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts import network
 from checks.parts.api import Answer, Api
 from checks.parts.json_values import header_date, moment, number, text, values
 from checks.parts.kubernetes import access
 from checks.parts.kubernetes.access import Access
-from checks.parts.kubernetes.lists import Cluster, path_of
+from checks.parts.kubernetes.lists import MOST_PAGES, Cluster, path_of
 from checks.parts.kubernetes.measurements import MEASUREMENTS, RECOMMENDED
 from checks.parts.kubernetes.pods import Pod, cron_job, job, node, pod
 from checks.parts.kubernetes.records import (
@@ -105,6 +105,13 @@ class Kubernetes(Check):
         """The cluster and the namespace."""
         where = str(self.url) if self.url is not None else self.kubeconfig or "in-cluster"
         return f"{where} {self.namespace}".rstrip()
+
+    def asks(self) -> tuple[Asks, ...]:
+        """A list of each sort of object, page by page; a diagnosis asks for events and last lines."""
+        sorts = sum(self._wants_any(kind, True) for kind in KINDS.values()) + self.pods + self.nodes
+        sorts += self._wants_any("cronjob", self.cronjobs) + self._wants_any("job", self.cronjobs)
+        most = sorts + self._wants_any("cronjob", self.cronjobs)
+        return (Asks(self.target, sorts, most * MOST_PAGES, diagnosis=3 * LOOKED_AT),)
 
     async def probe(self, run: Run) -> None:
         """List workloads, pods, jobs and nodes as configured, judge them, record them."""

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from checks.base import Check, Failed, Measurement, Reason, Recommended, Run
+from checks.base import Asks, Check, Failed, Measurement, Reason, Recommended, Run
 from checks.parts.logfile.container import Container, read_container
 from checks.parts.logfile.files import Budget, follow, newest_of, tail
 from checks.parts.logfile.forbidden import Forbid
@@ -121,6 +121,10 @@ class Logfile(Check):
         if self.container is not None:
             return str(self.container)
         return str(self.journal) if self.journal is not None else ", ".join(self.path)
+
+    def asks(self) -> tuple[Asks, ...]:
+        """Nobody, it reads files; of a container, its engine two requests."""
+        return (Asks(str(self.container.engine), 2, 2),) if self.container is not None else ()
 
     async def probe(self, run: Run) -> None:
         """Read what is new, count, judge."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from checks.base import DURATION, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import DURATION, Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts.postgres.session import Asking, Dsn, Server
 from checks.parts.postgres.wire import Answer, Refused
 from checks.units import show_duration
@@ -112,6 +112,10 @@ class PgBouncer(Check):
     def secrets(self) -> tuple[str, ...]:
         """Also the password as PgBouncer knows it, without the address's escapes."""
         return self.server.secrets()
+
+    def asks(self) -> tuple[Asks, ...]:
+        """Commands of its console."""
+        return (Asks(self.target, len(QUESTIONS), len(QUESTIONS), "commands", diagnosis=2),)
 
     async def probe(self, run: Run) -> None:
         """Ask once: five commands in one write."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from checks.base import Check, Errored, Measurement, Reason, Recommended, Run
+from checks.base import Asks, Check, Errored, Measurement, Reason, Recommended, Run
 from checks.parts.postgres import sections as _postgres_sections
 from checks.parts.postgres import server as _postgres_server
 from checks.parts.postgres import sessions as _postgres_sessions
@@ -22,6 +22,9 @@ from checks.parts.postgres.statements import Statements
 from checks.parts.postgres.tables import Disk, Tables
 from checks.parts.postgres.wire import Question
 from checks.units import Duration
+
+FRAME = 4
+"""Statements around the questions: SELECT 1, BEGIN, our limits, COMMIT."""
 
 
 class Postgres(Check):
@@ -65,6 +68,13 @@ class Postgres(Check):
     def secrets(self) -> tuple[str, ...]:
         """Also the password as the server knows it, without the address's escapes."""
         return self.server.secrets()
+
+    def asks(self) -> tuple[Asks, ...]:
+        """SELECT 1, a transaction with its limits and two questions, and one or two for each section that is due."""
+        sections = self._sections.readers
+        due = sum(self.interval / max(self.interval, one.every) for one in sections.values())
+        most = FRAME + 2 + len(sections) + (self.statements is not None)
+        return (Asks(self.target, FRAME + 2 + due, most, "statements", diagnosis=FRAME + 4),)
 
     async def probe(self, run: Run) -> None:
         """Ask once: SELECT 1, then two queries in a transaction, and those of the sections that are due."""

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from checks.base import Errored, Failed, Measurement, Reason, Recommended, Run, printable
+from checks.base import Asks, Errored, Failed, Measurement, Reason, Recommended, Run, printable
 from checks.parts.api import Api
 from checks.parts.naming import named_unit
 from checks.parts.pool import in_pool
@@ -126,6 +126,11 @@ class Promql(ApiCheck):
         label = ("query",) if self.queries else ()
         about = tuple(replace(one, labels=label) for one in self.measurements[1:4])
         return (*numbers, *about, *self.measurements[4:])
+
+    def asks(self) -> tuple[Asks, ...]:
+        """A request for each query, or one for the targets."""
+        number = len(self.asked) or 1
+        return (Asks(self.target, number, number, diagnosis=len(self.asked)),)
 
     async def probe(self, run: Run) -> None:
         """One request, or one for each of several queries; see the class."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run
+from checks.base import DIAGNOSIS, Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run
 from checks.parts import network
 from checks.parts.queue.bullmq import BullMq
 from checks.parts.queue.list import ListQueue
@@ -16,7 +16,7 @@ from checks.parts.queue.measurements import BY_GROUP, MEASUREMENTS, RECOMMENDED
 from checks.parts.queue.reading import Moved
 from checks.parts.queue.stream import StreamQueue
 from checks.parts.redis.link import Door, RedisUrl, door, linked, passwords
-from checks.parts.redis.sentinel import Sentinel, find_master, master_name
+from checks.parts.redis.sentinel import Sentinel, asks_of, find_master, master_name
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
 
@@ -74,6 +74,14 @@ class Queue(Check):
         """What an administrator must say for all that this check does."""
         select = " +select" if self.url.parts.path.strip("/0") else ""
         return f"ACL SETUSER <our user> +ping{select} {self.mode.rights}"
+
+    def asks(self) -> tuple[Asks, ...]:
+        """What the mode asks, once it was let in; in a cluster at most at every one of HOPS nodes."""
+        greeting = len(door(self.url, self.tls, "").greeting())
+        usual, most = self.mode.asks
+        looked_at = HOPS * (greeting + most)
+        here = Asks(self.target, greeting + usual, looked_at, "commands", diagnosis=looked_at)
+        return (*asks_of(self.sentinel), here)
 
     async def probe(self, run: Run) -> None:
         """Ask once, over one connection to the node that has the queue."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
+from math import ceil
 from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from checks.base import DIAGNOSIS, Check, Errored, Failed, Measurement, Reason, Recommended, Run
+from checks.base import DIAGNOSIS, Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run
 from checks.parts import network
-from checks.parts.redis import diagnosis
+from checks.parts.redis import diagnosis, sample
 from checks.parts.redis.answers import parse_info
 from checks.parts.redis.cluster import Cluster, Node, down, read_nodes, record_cluster, worth_asking
 from checks.parts.redis.link import PORT, Door, Link, RedisUrl, door, linked, passwords, remember_limit
@@ -19,7 +20,7 @@ from checks.parts.redis.measurements import MEASUREMENTS, RECOMMENDED, by_node
 from checks.parts.redis.record import Recorder
 from checks.parts.redis.resp import Refused, Reply
 from checks.parts.redis.sample import Sample, sample_expiry
-from checks.parts.redis.sentinel import Sentinel, find_master, master_name
+from checks.parts.redis.sentinel import Sentinel, asks_of, find_master, master_name
 from checks.wire.certificates import visible
 from checks.wire.fault import WireError
 from checks.wire.patience import Patience
@@ -82,6 +83,17 @@ class Redis(Check):
         asked += ["+select"] if self.url.parts.path.strip("/0") else []
         asked += ["~*", "+scan", "+ttl"] if self.sample is not None else []
         return f"ACL SETUSER <our user> {' '.join(asked)}"
+
+    def asks(self) -> tuple[Asks, ...]:
+        """PING, INFO and the slow log, a sample's keys; of Sentinels and clusters so much for each server."""
+        sampled = self.sample.size if self.sample is not None else 0
+        each = len(door(self.url, self.tls, "").greeting()) + 1 + len(self._slowlog)
+        usual, most = each + sampled / sample.AT_ONCE + sampled, each + sampled / sample.AT_ONCE + 3 * sampled
+        if self.cluster is not None:
+            usual *= 1 + len(self.cluster.addresses)
+            most = (most + 2) * (self.cluster.nodes + len(self.cluster.addresses) + SEEDS + 1)
+        here = Asks(self.target, usual, ceil(most), "commands", diagnosis=2 * diagnosis.MOST_KEYS)
+        return (*asks_of(self.sentinel), here)
 
     async def probe(self, run: Run) -> None:
         """Ask once: one connection to each server, two round trips."""

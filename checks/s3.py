@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from checks.base import DURATION, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import DURATION, Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts import network as _network
 from checks.parts.aws.asking import Aws, Credentials, web_address
 from checks.parts.aws.s3_listing import Listing, Stored, Tally, read_listing, size
@@ -86,6 +86,13 @@ class S3(Check):
     def target(self) -> str:
         """The bucket and where in it."""
         return f"s3://{self.bucket}/{self.object or self.prefix}"
+
+    def asks(self) -> tuple[Asks, ...]:
+        """One request for an object; of a listing one for each prefix, more where they hold over a thousand."""
+        base, path = self._where()
+        lists = 1 if self.object else len(self._prefixes(0.0))
+        most = 1 if self.object else lists + self.max_objects // PAGE
+        return (Asks(f"{base}{path}", lists, most),)
 
     async def probe(self, run: Run) -> None:
         """Ask for the one object, or list all that match; record; judge their number."""

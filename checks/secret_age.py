@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run
+from checks.base import Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run
 from checks.parts.certificate_file import Unusable, read_file
 from checks.parts.paths import AbsolutePath
 from checks.parts.pool import in_pool
@@ -61,6 +61,10 @@ class SecretAge(Check):
     def target(self) -> str:
         """The file, and the variable in it."""
         return f"{self.path}:{self.variable}" if self.variable else self.path
+
+    def asks(self) -> tuple[Asks, ...]:
+        """Nobody: it reads a file."""
+        return ()
 
     async def probe(self, run: Run) -> None:
         """Read the file, record, judge."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from checks.base import Check, Measurement, Recommended, Run, Url
+from checks.base import Asks, Check, Measurement, Recommended, Run, Url
 from checks.parts.api import Api
 from checks.parts.http.request import web_address
 from checks.parts.network import TlsSettings
@@ -66,6 +66,11 @@ class Sentry(Check):
     outcomes: bool = Field(default=False, description="Whether to ask how many events Sentry threw away.")
     tls: TlsSettings = Field(default=TlsSettings(), description="Settings of the encryption.")
     interval: Duration = Field(default=120.0, gt=0, description="Time from one probe's start to the next.")
+
+    def asks(self) -> tuple[Asks, ...]:
+        """One request, one more for each of `issues` and `outcomes`."""
+        number = 1 + self.issues + self.outcomes
+        return (Asks(self.target, number, number),)
 
     async def probe(self, run: Run) -> None:
         """One request, one more for each of `issues` and `outcomes`."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from checks.base import DURATION, UNITS, Check, Errored, Failed, Measurement, Reason, Run
+from checks.base import DURATION, UNITS, Asks, Check, Errored, Failed, Measurement, Reason, Run
 from checks.parts.naming import OWN_LABELS, named_unit
 from checks.parts.postgres.session import Dsn, Server
 from checks.parts.postgres.wire import Answer, Question, Refused
@@ -114,6 +114,10 @@ class Sql(Check):
             )
             for name, unit in self.measure.items()
         )  # fmt: skip
+
+    def asks(self) -> tuple[Asks, ...]:
+        """BEGIN, our limits, the query, COMMIT."""
+        return (Asks(self.target, 4, 4, "statements"),)
 
     async def probe(self, run: Run) -> None:
         """Ask once: one statement within a transaction of its own, all in one round trip."""

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts.api import Answer, Api
 from checks.parts.http.expect import brief
 from checks.parts.http.request import web_address
@@ -119,6 +119,11 @@ class Statuspage(Check):
         base = self.url.reveal() if self.url is not None else VENDORS[self.vendor][0]
         parts = urlsplit(base)
         return base if parts.path.strip("/") or parts.query else urljoin(base, self._format.path)
+
+    def asks(self) -> tuple[Asks, ...]:
+        """One request, but for those within a minute; where a summary is shortened, one more."""
+        fresh = min(1.0, self.interval / FRESH)
+        return (Asks(self.target, fresh, 2 if self._format.components else 1),)
 
     async def probe(self, run: Run) -> None:
         """One request, more only where the page redirects or shortens its components; none within a minute."""

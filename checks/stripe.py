@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from checks.base import DIAGNOSIS, DURATION, Check, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import DIAGNOSIS, DURATION, Asks, Check, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts import network as _network
 from checks.parts.api import Api
 from checks.parts.vendors.stripe_api import LARGEST, StripeApi
@@ -73,6 +73,8 @@ RECOMMENDED = (
     ),
     Recommended("DuplicateCharges", "duplicate_charges > 0", "critical", "A customer seems to have paid twice."),
 )  # fmt: skip
+
+ENDPOINT_PAGES = 3
 
 
 class Payments(BaseModel):
@@ -146,14 +148,21 @@ class Stripe(Check):
         """Where it asks."""
         return str(self.api_url)
 
+    def asks(self) -> tuple[Asks, ...]:
+        """The balance, endpoints, events and those not delivered; of these up to `pages` each."""
+        events = self.payments is not None or self.webhooks is not None
+        webhooks = self.webhooks is not None
+        most = 1 + events * self.pages + webhooks * (ENDPOINT_PAGES + self.pages)
+        return (Asks(self.target, 1 + events + 2 * webhooks, most, diagnosis=1),)
+
     async def probe(self, run: Run) -> None:
         """Ask for the balance, the webhook endpoints, the events since the last probe and those not delivered."""
         async with self._api(self.timeout) as api:
             stripe = StripeApi(api, run, self.own_key)
             self._judge_mode(await stripe.get("/v1/balance"))
-            endpoints, _ = (
-                await stripe.listed("/v1/webhook_endpoints", {}, 3, _endpoint) if self.webhooks else ([], False)
-            )
+            endpoints: list[Mapping[str, Any]] = []
+            if self.webhooks:
+                endpoints, _ = await stripe.listed("/v1/webhook_endpoints", {}, ENDPOINT_PAGES, _endpoint)
             ledger = await self._read_events(stripe, run, _subscribed(endpoints))
             if self.payments:
                 self._judge_payments(self.payments, ledger, run)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from checks.base import Check, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import Asks, Check, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts import network as _network
 from checks.parts.regex import Re2, compiled
 from checks.wire.connect import Line
@@ -117,6 +117,10 @@ class Tcp(Check):
     def target(self) -> str:
         """The address."""
         return _network.shown(self.address)
+
+    def asks(self) -> tuple[Asks, ...]:
+        """One connection."""
+        return (Asks(self.target, what="connections"),)
 
     async def probe(self, run: Run) -> None:
         """Connect, converse, record."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from checks.base import DIAGNOSIS, DURATION, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import DIAGNOSIS, DURATION, Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts import network as _network
 from checks.parts.pool import in_pool
 from checks.parts.vendors.temporal import REGISTERED, Frontend, Queue
@@ -130,6 +130,12 @@ class Temporal(Check):
     def target(self) -> str:
         """The frontend and the namespace."""
         return f"{_network.endpoint(self.address, PORT)}/{self.namespace}"
+
+    def asks(self) -> tuple[Asks, ...]:
+        """A call for the namespace and for each queue's types; at times one to count; of an old server its version."""
+        looks = 1 + sum(len(one.types) for one in self.task_queues)
+        counts = self.interval / max(self.interval, self.failures.every) if self.failures else 0.0
+        return (Asks(self.target, looks + counts, looks + 1, "calls", diagnosis=1),)
 
     async def probe(self, run: Run) -> None:
         """Ask for the namespace, each queue, and at times the counts: one connection, one call after the other."""

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts import network as _network
 from checks.parts.certificate_file import Unusable, read_file
 from checks.parts.pool import in_pool
@@ -66,6 +66,10 @@ class Tls(Check):
     def target(self) -> str:
         """The address, or the file."""
         return self.file or (_network.shown(self.address) if self.address else "")
+
+    def asks(self) -> tuple[Asks, ...]:
+        """One connection, where it does not read a file."""
+        return (Asks(self.target, what="connections"),) if self.address is not None else ()
 
     async def probe(self, run: Run) -> None:
         """Read the certificate, record what it says, judge it."""

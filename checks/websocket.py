@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from checks.base import Check, Errored, Failed, Measurement, Reason, Run, Url
+from checks.base import Asks, Check, Errored, Failed, Measurement, Reason, Run, Url
 from checks.parts import network as _network
 from checks.parts.http.exchange import exchange
 from checks.parts.http.request import Hop, Sender, basic, is_sensitive
@@ -123,6 +123,13 @@ class Websocket(Check):
             tuple(headers.items()), self._authorization(), content_type, self.tls.trust(), self.tls.server_name
         )
         return Hop(sender, url, "POST" if body else "GET", body.encode())
+
+    def asks(self) -> tuple[Asks, ...]:
+        """One handshake; by polling at least a session, a word, an answer and a farewell, each a request."""
+        polled = 3 + 2 * POLLS_MOST
+        if self._polls:
+            return (Asks(self.target, 4, polled, diagnosis=1),)
+        return (Asks(self.target, diagnosis=polled if self.socketio else 0),)
 
     async def probe(self, run: Run) -> None:
         """Open, converse, close, record."""

@@ -51,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--system", metavar="S", help="only the checks of one system")
 
     commands.add_parser("validate", parents=[config, as_json], help="every error of the configuration at once")
+    requests = commands.add_parser(
+        "requests",
+        parents=[config, as_json],
+        help="how much the checks ask of whom, and of each limit",
+    )
+    requests.add_argument("--system", metavar="S", help="only the checks and the limits of one system")
     commands.add_parser("schema", help="the configuration's JSON Schema, for editors")
     kinds = commands.add_parser("kinds", parents=[config, as_json], help="what can be checked, with its measurements")
     kinds.add_argument("kind", nargs="?", metavar="KIND")
@@ -162,6 +168,10 @@ def _dispatch(asked: argparse.Namespace) -> int:
             from monitor.commands import configuration
 
             return configuration.main(asked)
+        case "requests":
+            from monitor.commands import requests
+
+            return requests.main(asked)
         case "demo":
             from monitor.commands import demo
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from alerts.nearest import nearest
 from checks.base import Check, find_secrets
-from monitor.config import impaired, maintenance, oncall
+from monitor.config import impaired, maintenance, oncall, request_limits
 from monitor.config.checks import Checks, reached
 from monitor.config.gather import Gathered, gather
 from monitor.config.kinds import check_kinds, notifier_kinds
@@ -39,7 +39,7 @@ KEYS = tuple(dict.fromkeys(("include", *ONCE, *TELLING_KEYS, "plugins", "systems
 
 PartT = TypeVar("PartT", bound=BaseModel)
 
-BESIDE_SYSTEMS = ("route", "defaults", "maintenance")
+BESIDE_SYSTEMS = ("route", "defaults", "maintenance", "limits")
 """Keys of a system that at the top of a file, without any other, mean all systems."""
 
 PREFIX = "RUNWATCH_"
@@ -118,6 +118,7 @@ class _Build:
         dependencies = checks.dependencies()
         self._warn(checks, telling)
         made = {key: one.check for key, one in checks.listed.items() if one.check is not None}
+        ancestors = reached(dependencies)
         return Config(
             server=server,
             store=store,
@@ -135,7 +136,8 @@ class _Build:
             systems={name: draft.finished() for name, draft in systems.drafts.items()},
             dependencies=dependencies,
             dependents=_turned(dependencies),
-            ancestors=reached(dependencies),
+            ancestors=ancestors,
+            limits=request_limits.read(self.notes, self.gathered.roots, parts, made, ancestors),
             plugins=folders,
             files=tuple(dict.fromkeys([*self.gathered.files, *self.gathered.interpolation.files])),
             secrets=self._secrets(made, telling, (server, watchdog, on_call)),

@@ -17,6 +17,7 @@ from alerts.routing import Receiver, Route
 from alerts.vocabulary import Severity, Threshold
 from checks.base import Check, Url
 from checks.units import Duration
+from monitor.asking import Limit
 from monitor.config.impaired import Impaired
 from monitor.config.oncall import OnCall
 from monitor.config.problems import Problem
@@ -157,6 +158,8 @@ class Config:
     on_call: OnCall = field(default_factory=OnCall)
     impaired: Impaired = field(default_factory=Impaired)
     maintenance: tuple[Maintenance, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    """Of those who are asked; the checks keep to them."""
 
 
 def default_store(environ: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ from monitor.config.maintenance import MaintenanceEntry
 from monitor.config.model import Server, Watchdog
 from monitor.config.oncall import OnCall
 from monitor.config.receivers import ENDING
+from monitor.config.request_limits import LimitEntry
 from monitor.config.routes import RouteEntry
 from monitor.config.systems import DEFAULT_KEYS
 from monitor.config.systems import KEYS as SYSTEM_KEYS
@@ -41,6 +42,7 @@ def schema(folders: Iterable[Path] = ()) -> Schema:
     folders = tuple(folders)
     definitions["alert"] = _model(AlertEntry, "alert", definitions)
     definitions["check"] = _check(check_kinds(folders), definitions)
+    definitions["limit"] = _model(LimitEntry, "limit", definitions)
     definitions["maintenance"] = _model(MaintenanceEntry, "maintenance", definitions)
     definitions["receiver"] = _receiver(notifier_kinds(folders), definitions)
     definitions["route"] = _model(RouteEntry, "route", definitions)
@@ -104,6 +106,7 @@ def _system(definitions: Schema) -> Schema:
         "defaults": {"type": "object", "properties": {key: base[key] for key in DEFAULT_KEYS}},
         "route": {"$ref": "#/$defs/route", "description": "Who is told of its alerts; see routes."},
         "maintenance": {"type": "array", "items": {"$ref": "#/$defs/maintenance"}},
+        "limits": {"type": "array", "items": {"$ref": "#/$defs/limit"}},
         "checks": {"type": "array", "items": {"$ref": "#/$defs/check"}},
     }
 

@@ -24,7 +24,7 @@ RESERVED = "runwatch"
 """The system of the monitor's own checks."""
 
 SETTINGS = ("severities", "respond_within", "runbook", "labels", "depends_on", "defaults")
-KEYS = ("system", *SETTINGS, "route", "maintenance", "checks")
+KEYS = ("system", *SETTINGS, "route", "maintenance", "limits", "checks")
 
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OWN_LABELS = frozenset({"alertname", "severity", "system", "check", "instance"})

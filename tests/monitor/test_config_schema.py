@@ -81,7 +81,7 @@ WORDS: dict[str, Callable[[Any, Any, str, Any], list[str]]] = {
 }
 UNJUDGED = {
     "$defs", "$schema", "title", "description", "default", "format", "writeOnly", "then", "else", "patternProperties",
-    "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "minItems", "maxItems",
+    "minLength", "maxLength", "maxProperties", "minimum", "maximum", "exclusiveMinimum", "minItems", "maxItems",
 }  # fmt: skip
 
 

@@ -25,6 +25,8 @@ from checks.units import Duration
 from checks.wire.certificates import visible
 
 MOST_CLIENTS = 2000
+MOST_NAMED = 8
+"""Jobs that the first look names at most, one from each end."""
 GRACE = 5.0
 """Seconds that a worker may take to notice that a delayed job is due."""
 LAG = 2.0
@@ -59,6 +61,12 @@ class BullMq(BaseModel):
         """What our user needs."""
         clients = " +info +client|list" if self.workers else ""
         return f"~{self.prefix}:{self.name}:* +exists +hmget +llen +lrange +zcard +zrange +zcount{clients}"
+
+    @property
+    def asks(self) -> tuple[int, int]:
+        """Commands that one look takes, as a rule and at most."""
+        first = len(self._first(0.0)) + self.workers
+        return first + 2 * len(ENDED) + 2, first + 2 * len(ENDED) + 1 + MOST_ACTIVE + MOST_NAMED
 
     async def read(self, link: Link, run: Run) -> None:
         """Record all of it; three round trips. Raises as `told`."""

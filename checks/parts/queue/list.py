@@ -51,6 +51,12 @@ class ListQueue(BaseModel):
         keys = [self.key, *([self.active_key] if self.active_key else [])]
         return " ".join(f"~{key}" for key in keys) + " +llen" + (" +lindex" if self.time else "")
 
+    @property
+    def asks(self) -> tuple[int, int]:
+        """Commands that one look takes, as a rule and at most."""
+        number = 1 + bool(self.time) + bool(self.active_key)
+        return number, number
+
     async def read(self, link: Link, run: Run) -> None:
         """Record all of it; one round trip. Raises as `told`."""
         at = "-1" if self.oldest == "right" else "0"

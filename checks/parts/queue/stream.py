@@ -40,6 +40,11 @@ class StreamQueue(BaseModel):
         """What our user needs."""
         return f"~{self.key} +xlen +xpending +xrange +xinfo|groups +xinfo|consumers +exists"
 
+    @property
+    def asks(self) -> tuple[int, int]:
+        """Commands that one look takes, as a rule and at most."""
+        return 3 + 3 * (len(self.groups) or 1), 3 + 3 * (len(self.groups) or MOST_GROUPS)
+
     async def read(self, link: Link, run: Run) -> None:
         """Record all of it; two round trips. Raises as `told`."""
         said = await told(link, {"exists": ("EXISTS", self.key), "length": ("XLEN", self.key)})

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from checks.base import Errored, Failed, Reason, Run, Url
+from checks.base import Asks, Errored, Failed, Reason, Run, Url
 from checks.parts import network
 from checks.parts.redis.link import Door, Peer, linked
 from checks.parts.redis.resp import Refused, Reply
@@ -55,6 +55,14 @@ class View:
         able = f"; {self.quorum_said}" if self.quorum_said else ""
         counted = f"{self.sentinels} sentinels, {self.replicas} replicas, quorum {self.quorum}"
         return f"{self.sentinel}: {self.host}:{self.port} is {self.flags}, {counted}{able}"
+
+
+def asks_of(sentinel: Sentinel | None) -> tuple[Asks, ...]:
+    """What one look asks each Sentinel."""
+    if sentinel is None:
+        return ()
+    number = 3 + bool(sentinel.password.get_secret_value())
+    return tuple(Asks(network.shown(url), number, number, "commands", diagnosis=number) for url in sentinel.addresses)
 
 
 def master_name(url: Url) -> str:
