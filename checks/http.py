@@ -15,12 +15,13 @@ from pydantic import (
     model_validator,
 )  # fmt: skip
 
-from checks.base import Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
+from checks.base import Asks, Check, Errored, Failed, Measurement, Reason, Recommended, Run, Url
 from checks.parts import network as _network
 from checks.parts.http import answer as _answer
 from checks.parts.http.exchange import REDIRECTS, Method, exchange
 from checks.parts.http.expect import Expect
 from checks.parts.http.measure import Measures, Reader
+from checks.parts.http.moments import filled, moving
 from checks.parts.http.request import BasicAuth, Hop, Sender, basic, is_sensitive, redirected, web_address
 from checks.units import Size
 from checks.wire import http1
@@ -35,6 +36,8 @@ class Plan:
     sender: Sender
     first: Hop
     readers: tuple[Reader, ...]
+    moves: bool
+    """Whether what is sent says what time it is."""
 
 
 class Http(Check):
@@ -85,7 +88,7 @@ class Http(Check):
     url: Annotated[Url, AfterValidator(web_address)] = Field(description="The address, maybe with credentials.")
     method: Method = Field(default="GET", description="The method; capitals or not.")
     headers: dict[str, SecretStr] = Field(default={}, description="Headers to send; never shown.")
-    body: str | None = Field(default=None, description="Text to send.")
+    body: str | None = Field(default=None, description="Text to send; in it and in json_body {{now-10m}} is that time.")
     json_body: Any = Field(default=None, description="Value to send as JSON.")
     basic_auth: BasicAuth | None = Field(default=None, description="Name and password for basic authentication.")
     bearer_token: SecretStr | None = Field(default=None, description="Token to send as `Authorization: Bearer`.")
@@ -118,6 +121,10 @@ class Http(Check):
         assert self._plan.first
         return self
 
+    def asks(self) -> tuple[Asks, ...]:
+        """One request."""
+        return (Asks(self.target, method=self.method),)
+
     @cached_property
     def _plan(self) -> Plan:
         body = (self.body or "").encode() if self.json_body is None else orjson.dumps(self.json_body)
@@ -129,7 +136,7 @@ class Http(Check):
             server_name=self.tls.server_name,
         )
         readers = tuple(Reader.of(name, measure) for name, measure in self.measure.items())
-        return Plan(sender, Hop(sender, self.url, self.method, body), readers)
+        return Plan(sender, Hop(sender, self.url, self.method, body), readers, moving(body.decode()))
 
     def __copy__(self) -> Self:
         copied = super().__copy__()
@@ -167,7 +174,7 @@ class Http(Check):
         answer = http1.Answer()
         try:
             with Patience(self.timeout) as patience:
-                answer, hops, hop = await self._travel(patience, trip)
+                answer, hops, hop = await self._travel(self._first(run.at), patience, trip)
         except WireError as error:
             _network.record_expiry(run, trip.chain)
             run.evidence("Phases", str(trip))
@@ -184,8 +191,13 @@ class Http(Check):
             # A number that is too large is of little use without what stood beside it.
             run.evidence("Answer", _answer.excerpt(answer))
 
-    async def _travel(self, patience: Patience, trip: _network.Trip) -> tuple[http1.Answer, int, Hop]:
-        hop = self._plan.first
+    def _first(self, at: float) -> Hop:
+        plan = self._plan
+        if not plan.moves:
+            return plan.first
+        return Hop(plan.sender, self.url, self.method, filled(plan.first.body.decode(), at).encode())
+
+    async def _travel(self, hop: Hop, patience: Patience, trip: _network.Trip) -> tuple[http1.Answer, int, Hop]:
         visited = set()
         for count in range(self.max_redirects + 1):
             answer = await exchange(

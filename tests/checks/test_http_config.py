@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from checks import kinds
-from checks.base import Check, Url
+from checks.base import Check, Run, Url
 from checks.http import Http
 from tests.checks.web import ask, reply, serving
 
@@ -41,6 +41,7 @@ def configured(**fields: Any) -> Http:
         ({"measure": {"status_code": "a"}}, "'status_code' has the name of a measurement"),
         ({"body": "a", "json_body": 1}, "body and json_body exclude each other"),
         ({"bearer_token": "a", "basic_auth": {"username": "b"}}, "only one of basic_auth, bearer_token"),
+        ({"json_body": {"from": "{{now-10}}"}}, "10"),
         ({"headers": {"X-A": "a\r\nX-B: b"}}, "a line break inside"),
         ({"tls": {"key_file": "k"}}, "key_file needs cert_file"),
         ({"method": "BREW"}, "GET"),
@@ -89,3 +90,20 @@ def test_the_schema_can_be_printed() -> None:
     schema = json.loads(json.dumps(Http.model_json_schema()))
     assert {"url", "expect", "measure", "tls"} <= schema["properties"].keys()
     assert "json" in schema["$defs"]["Expect"]["properties"]
+
+
+async def test_what_is_sent_says_the_time_of_the_probe() -> None:
+    async with serving(reply(b"{}")) as web:
+        sent = {"url": web.url(), "method": "POST", "json_body": {"from": "{{now-10m}}", "to": "{{ now }}", "n": 1}}
+        check = Http.model_validate({"name": "graph", **sent})
+        for at in (1_800_000_000.9, 1_800_000_060.0):
+            await check.probe(Run(None, at))
+        await Http.model_validate({"name": "text", **sent, "json_body": None, "body": "since {{now+1d}}"}).probe(
+            Run(None, 1_800_000_000.0)
+        )
+    bodies = [request.partition(b"\r\n\r\n")[2] for request in web.requests]
+    assert bodies == [
+        b'{"from":"2027-01-15T07:50:00Z","to":"2027-01-15T08:00:00Z","n":1}',
+        b'{"from":"2027-01-15T07:51:00Z","to":"2027-01-15T08:01:00Z","n":1}',
+        b"since 2027-01-16T08:00:00Z",
+    ]

@@ -22,7 +22,7 @@ ROWS = (
     Row("C03.slow", "PostgresSlowStatements", "P3", within="16m", resolves="11m", says=("pg_sleep", "EXPLAIN")),
     Row("C04", "VendorOutage", "P2", within="2m10s", says=("Deployments", "railway-status", "tell the users")),
     Row("C04.github", "VendorOutage", "P2", within="2m10s", says=("Git Operations", "a push does not deploy")),
-    Row("C04.neon", "VendorOutage", "P2", within="2m10s", says=("Computes don't start",), also=("VendorIncident",)),
+    Row("C04.neon", "VendorOutage", "P2", within="2m10s", says=("Computes don't start", "major outage")),
     Row("C04.clerk", "VendorOutage", "P2", within="2m10s", says=("clerk-status",)),
     Row("C05", "ClerkDown", "P2", within="4m10s", says=("503", "Does Clerk say something")),
     Row("C05.logins", "LoginsFail", "P2", within="35s", resolves="6m", says=("ann@example.com", "an attack")),
@@ -37,13 +37,14 @@ ROWS = (
     Row("C08.unauthorized", "Unauthorized", "P3", within="35s", resolves="11m", says=("/api/stock", "tries doors")),
     Row("C08.pool", "PoolTrouble", "P2", within="35s", resolves="6m", says=("no connection became free",)),
     Row("C08.heap", "HeapTrouble", "P3", within="35s", resolves="16m", says=("490 MB of 512 MB", "a leak")),
-    Row("C09", "MemoryNearlyUsed", "P2", within="6m", says=("over 85 %", "Which process")),
+    Row("C09", "ProductionMemoryNearlyUsed", "P2", within="9m", resolves="2m10s", says=("90", "railway metrics")),
+    Row("C09.machine", "MemoryNearlyUsed", "P2", within="6m", says=("over 85 %", "Which process")),
     Row("C09.oom", "ProcessesKilled", "P2", within="35s", resolves="11m", says=("Does it run again",)),
     Row("C09.heap", "OutOfMemory", "P2", within="35s", resolves="6m", says=("JavaScript heap out of memory",)),
     Row("C10", "JobsMissed", "P2", within="46m", resolves="16m", says=("no sign of life",)),
     Row("C10.failed", "JobsMissed", "P2", within="5s", says=("Did cron start them",)),
     Row("C12", "NoBackup", "P2", within="10m10s", says=("Is there room", "pg_dump")),
-    Row("C12.unreadable", "NoBackup", "P2", within="12m", says=("Is there room",)),
+    Row("C12.unreadable", "NoBackup", "P2", within="21m", says=("complete", "Is there room")),
 )
 
 

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import asyncpg
 
 from monitor.demo.installation import fault
-from monitor.demo.installations.capliquify_parts import MOST_CONNECTIONS, RESERVED, SLOW, CapliquifyParts
+from monitor.demo.installations.capliquify_parts import MEMORY, MOST_CONNECTIONS, RESERVED, SLOW, CapliquifyParts
 from monitor.demo.installations.capliquify_services import POOL
 from monitor.demo.installations.capliquify_vendors import STATUS_PAGES, incident_io, railway, statuspage
 
@@ -126,7 +126,8 @@ class Capliquify(CapliquifyParts):
 
     @fault("C04.neon", "Neon says that computes don't start")
     async def neon_outage(self) -> AsyncIterator[None]:
-        with self.vendors.pages["neon"].instead(STATUS_PAGES["neon"], incident_io("Computes don't start")):
+        said = incident_io(Compute="Computes don't start")
+        with self.vendors.pages["neon"].instead(STATUS_PAGES["neon"], said):
             yield
 
     @fault("C04.clerk", "Clerk says that it is down")
@@ -204,16 +205,23 @@ class Capliquify(CapliquifyParts):
             self.log.write("WARN", f"gc: heap used {used} MB of 512 MB")
         yield
 
-    @fault("C09", "a process holds nine tenths of the machine's memory")
-    async def memory_short(self) -> AsyncIterator[None]:
+    @fault("C09", "production holds nine tenths of the memory that Railway gives it")
+    async def production_short_of_memory(self) -> AsyncIterator[None]:
+        await self.container.hold(0.9)
+        yield
+        await self.container.hold(MEMORY)
+
+    @fault("C09.machine", "a process holds nine tenths of the machine's memory")
+    async def machine_short_of_memory(self) -> AsyncIterator[None]:
         await self.hold_memory(0.9)
         yield
-        await self.free_memory()
+        await self.hold_memory(MEMORY)
 
     @fault("C09.oom", "a process takes more memory than there is, and the kernel kills it")
     async def killed(self) -> AsyncIterator[None]:
         await self.hold_memory(1.1)
         yield
+        await self.hold_memory(MEMORY)
 
     @fault("C09.heap", "Node ends itself because its heap is full")
     async def heap_full(self) -> AsyncIterator[None]:
@@ -244,8 +252,9 @@ class Capliquify(CapliquifyParts):
 
     @fault("C12.unreadable", "the disk was full when pg_dump wrote today's backup")
     async def backup_cut(self) -> AsyncIterator[None]:
+        size = self.backup_of(0).stat().st_size
         self.backup_of(0).unlink()
-        await self.back_up(blocks="1")
+        await self.back_up(blocks=str(size * 9 // 10 // 512))
         yield
         self.backup_of(0).unlink()
         await self.back_up()

@@ -14,7 +14,7 @@ import asyncpg
 from monitor.demo.certificates import Authority
 from monitor.demo.installation import Installation
 from monitor.demo.installations.capliquify_services import Backend, Edge, Listener, Log
-from monitor.demo.installations.capliquify_vendors import Vendors
+from monitor.demo.installations.capliquify_vendors import Railway, Vendors
 from monitor.demo.parts.machine import Machine
 from monitor.demo.parts.memory_group import MemoryGroup
 from monitor.demo.parts.site import Site
@@ -23,7 +23,7 @@ from monitor.demo.servers import Postgres, postgres_tool
 DAY = 86_400.0
 PAGE = '<!doctype html><div id="root"></div><script type="module" src="/assets/index.js"></script>'
 JOBS = "3f0c2a44-7d0e-4c1b-9a51-6a1f4a7e2d10"
-SLOW = 2.1
+SLOW = 2.05
 """Seconds that the slow statement and the slow answer take."""
 MOST_CONNECTIONS = 20
 RESERVED = 3
@@ -40,19 +40,16 @@ class CapliquifyParts(Installation):
         """Start everything."""
         await self._start_database()
         await self._start_services()
-        self.vendors = await self.stack.enter_async_context(Vendors())
-        self.machine = Machine(self.folder / "machine", lambda: self.now(), processes=("cron", "pg_dump", "node"))
-        self.every(15, self.machine.passes)
-        self.memory = MemoryGroup()
-        self.stack.push_async_callback(self.memory.stop)
-        self.has_memory = await self.if_possible("control group", self.memory.start())
+        await self._start_memory()
+        railway = Railway(lambda: self.container.used, lambda: self.now())
+        self.vendors = await self.stack.enter_async_context(Vendors(railway))
         self.backups = self.folder / "backups"
         self.backups.mkdir()
         await self.back_up()
         self.jobs_run, self.jobs_fail, self.report_is_slow = True, False, False
         self.every(300, self.log_rotates)
         self.every(900, self.scheduled_jobs)
-        self.every(240, self.report)
+        self.every(290, self.report)
         keys = ("ON_CALL", "TEAM_LEAD", "MANAGER", "CTO")
         self.environment |= {
             **{
@@ -121,6 +118,16 @@ class CapliquifyParts(Installation):
         self.stack.push_async_callback(self.mcp.stop)
         await self.mcp.start()
 
+    async def _start_memory(self) -> None:
+        """The memory of the machine, and of production's container at Railway: control groups where they can be had."""
+        self.machine = Machine(self.folder / "machine", lambda: self.now(), processes=("cron", "pg_dump", "node"))
+        self.every(15, self.machine.passes)
+        self.memory, self.container = MemoryGroup(), MemoryGroup()
+        for part, group in (("the machine's memory", self.memory), ("the container's memory", self.container)):
+            self.stack.push_async_callback(group.stop)
+            await self.if_possible(part, group.start())
+            await group.hold(MEMORY)
+
     # --- what happens by itself ----------------------------------------------------------------------------------
 
     async def log_rotates(self) -> None:
@@ -134,10 +141,9 @@ class CapliquifyParts(Installation):
 
     async def report(self) -> None:
         """A report that somebody looks at every few minutes."""
-        if self.report_is_slow:
-            connection = await asyncpg.connect(self.address("app"))
-            await connection.execute(f"SELECT count(*), pg_sleep({SLOW}) FROM stock")
-            await connection.close()
+        connection = await asyncpg.connect(self.address("app"))
+        await connection.fetch("SELECT count(*), pg_sleep($1) FROM stock", SLOW if self.report_is_slow else 0.0)
+        await connection.close()
 
     def backup_of(self, days_ago: int) -> Path:
         """The file of a day."""
@@ -160,21 +166,11 @@ class CapliquifyParts(Installation):
             os.utime(file, (made, made))
 
     async def hold_memory(self, share: float) -> None:
-        """Have a process hold this share of the machine's memory; the kernel kills it where that is more than all.
-
-        Where no control group can be had, the machine says so without a process.
-        """
-        lives = await self.memory.hold(share) if self.has_memory else share <= 1
-        if lives:
-            self.machine.load.memory = self.memory.used if self.has_memory else share
+        """Have a process hold this share of the machine's memory; the kernel kills it where that is more than all."""
+        if await self.memory.hold(share):
+            self.machine.load.memory = self.memory.used
         else:
             self.machine.kills()
-        await self.machine.passes()
-
-    async def free_memory(self) -> None:
-        """End it."""
-        await self.memory.free()
-        self.machine.load.memory = MEMORY
         await self.machine.passes()
 
     async def ask(self, path: str, method: str = "GET", **options: Any) -> int:

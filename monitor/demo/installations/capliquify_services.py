@@ -121,7 +121,7 @@ class Backend(Served):
         except TimeoutError:
             self.log.write("ERROR", f"pool: timeout, no connection became free within {PATIENCE:g} s")
             return web.json_response({"error": "Service unavailable"}, status=503)
-        except asyncpg.PostgresError as why:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as why:
             self.log.write("ERROR", f"GET {request.path} 500 {why}")
             return web.json_response({"error": "Internal server error"}, status=500)
         return web.json_response({"stock": []})

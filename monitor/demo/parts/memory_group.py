@@ -9,7 +9,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 
-from monitor.demo.process import NotStarted
+from monitor.demo.process import NotStarted, Refused
 
 SIZE = 64 * 2**20
 VERSION_1, VERSION_2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
@@ -25,7 +25,7 @@ sys.stdin.read()
 
 
 class MemoryGroup:
-    """SIZE bytes of memory, cgroup v1 or v2. Wants root."""
+    """SIZE bytes of memory, cgroup v1 or v2, which want root. Without them it only says what it would be."""
 
     def __init__(self) -> None:
         first = VERSION_1.is_dir()
@@ -36,14 +36,15 @@ class MemoryGroup:
             if first else {"memory.max": str(SIZE), "memory.swap.max": "0"}
         )  # fmt: skip
         self._process: Process | None = None
+        self._said = 0.0
 
     @property
     def used(self) -> float:
         """The share of its memory that is used."""
-        return int(self._use.read_text()) / SIZE
+        return int(self._use.read_text()) / SIZE if self._use.exists() else self._said
 
     async def start(self) -> None:
-        """Make it; NotStarted where that is refused."""
+        """Make it; Refused where this machine does not let us: then no process holds anything."""
         try:
             self._folder.mkdir()
             for name, limit in self._limits.items():
@@ -52,7 +53,7 @@ class MemoryGroup:
                     (self._folder / name).write_text(limit)
         except OSError as why:
             await self.stop()
-            raise NotStarted(f"cannot make a control group: {(why.strerror or str(why)).lower()}") from None
+            raise Refused(f"cannot make a control group: {(why.strerror or str(why)).lower()}") from None
 
     async def stop(self) -> None:
         """End its process, and take it away."""
@@ -61,7 +62,11 @@ class MemoryGroup:
             self._folder.rmdir()
 
     async def hold(self, share: float) -> bool:
-        """Have a process hold this share of the memory; whether it lives, or was killed for wanting more than all."""
+        """Have a process hold this share, in place of the last one; False where it is killed, for more than all."""
+        await self.free()
+        if not self._use.exists():
+            self._said = share if share <= 1 else 0.0
+            return share <= 1
         # Its input is a pipe from us, so that it ends with us whatever happens.
         process = self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", "-c", HOLDS, str(self._folder), str(self._use), str(round(share * SIZE)),
