@@ -121,7 +121,7 @@ class CapliquifyParts(Installation):
     async def _start_memory(self) -> None:
         """The memory of the machine, and of production's container at Railway: control groups where they can be had."""
         self.machine = Machine(self.folder / "machine", lambda: self.now(), processes=("cron", "pg_dump", "node"))
-        self.every(15, self.machine.passes)
+        self.every(60, self.machine.passes)
         self.memory, self.container = MemoryGroup(), MemoryGroup()
         for part, group in (("the machine's memory", self.memory), ("the container's memory", self.container)):
             self.stack.push_async_callback(group.stop)
