@@ -88,7 +88,13 @@ def summary(alert: Alert, now: float) -> str:
     said = alert.annotations.get("summary") or alert.sentence
     if said:
         return said
-    return f"{alert.value}, limit: {alert.limit}" if alert.limit else alert.value or "the threshold is breached"
+    found = f"{alert.value}, limit: {alert.limit}" if alert.limit else alert.value or "the threshold is breached"
+    return f"{which(alert)}: {found}" if alert.measured else found
+
+
+def which(alert: Alert) -> str:
+    """Which of the things that its check measures it is about, by the measurement's labels; empty where it is one."""
+    return ", ".join(f"{name}={value}" for name, value in alert.measured)
 
 
 def facts(alert: Alert, now: float) -> list[tuple[str, str]]:
@@ -98,6 +104,7 @@ def facts(alert: Alert, now: float) -> list[tuple[str, str]]:
         ("Severity", f"{severity_of(alert)} ({alert.severity.value})"),
         ("Since", f"{clock_time(alert.since)} ({show_duration(max(0.0, now - alert.since))} ago)"),
         ("Until", "" if firing else clock_time(alert.resolved_at)),
+        ("Which", which(alert)),
         ("Value", f"{alert.value} (limit: {alert.limit})" if alert.limit else ""),
         ("Target", alert.target),
         ("Reason", alert.reason),

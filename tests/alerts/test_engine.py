@@ -2,7 +2,7 @@
 
 from alerts.routing import Matcher, Route
 from alerts.vocabulary import Phase, Severity
-from alerts.wording import summary
+from alerts.wording import facts, summary
 from checks.base import Outcome, Result
 from tests.timeline import START, Timeline, plan, receiver, threshold
 
@@ -67,6 +67,14 @@ def test_each_label_set_is_its_own_alert_and_one_that_vanishes_ends():
     line.at(30).probe("shop/queue", labels=bills, depth=5)
     assert line.told[-1].note.alerts[0].annotations["ended"] == "no longer reported"
     assert line.heard() == ["0 team first: QueueDown", "30 team resolved: QueueDown"]
+
+
+def test_an_alert_about_one_label_set_says_which():
+    line = Timeline(plan(threshold("shop/queue", "depth > 100")))
+    line.probe("shop/queue", labels=(("queue", "mail"), ("host", "a")), depth=500)
+    [alert] = line.told[-1].note.alerts
+    assert summary(alert, line.now) == "queue=mail, host=a: 500, limit: over 100"
+    assert ("Which", "queue=mail, host=a") in facts(alert, line.now)
 
 
 def test_a_label_set_whose_value_is_unknown_for_once_goes_on():
