@@ -245,16 +245,17 @@ class Capliquify(CapliquifyParts):
 
     @fault("C12", "there was no backup for two days")
     async def backup_missing(self) -> AsyncIterator[None]:
-        for days_ago in (0, 1):
-            self.backup_of(days_ago).unlink()
+        for file in sorted(self.backups.iterdir())[-2:]:
+            file.unlink()
         yield
         await self.back_up()
 
     @fault("C12.unreadable", "the disk was full when pg_dump wrote today's backup")
     async def backup_cut(self) -> AsyncIterator[None]:
-        size = self.backup_of(0).stat().st_size
-        self.backup_of(0).unlink()
+        newest = sorted(self.backups.iterdir())[-1]
+        size = newest.stat().st_size
+        newest.unlink()
         await self.back_up(blocks=str(size * 9 // 10 // 512))
         yield
-        self.backup_of(0).unlink()
+        sorted(self.backups.iterdir())[-1].unlink()
         await self.back_up()

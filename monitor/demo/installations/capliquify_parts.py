@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -141,9 +142,12 @@ class CapliquifyParts(Installation):
 
     async def report(self) -> None:
         """A report that somebody looks at every few minutes."""
-        connection = await asyncpg.connect(self.address("app"))
-        await connection.fetch("SELECT count(*), pg_sleep($1) FROM stock", SLOW if self.report_is_slow else 0.0)
-        await connection.close()
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # without the database there is none
+            connection = await asyncpg.connect(self.address("app"), timeout=5)
+            try:
+                await connection.fetch("SELECT count(*), pg_sleep($1) FROM stock", SLOW if self.report_is_slow else 0.0)
+            finally:
+                connection.terminate()
 
     def backup_of(self, days_ago: int) -> Path:
         """The file of a day."""
