@@ -188,8 +188,12 @@ class Watch:
             self.loop.create_task(self._repeat(job.period, job.do, first))
             for job, first in zip(self.installation.jobs, started, strict=True)
         ]
-        for event in started:
-            await event.wait()
+        for job, event in zip(self._jobs, started, strict=True):
+            begun = self.loop.create_task(event.wait())
+            await asyncio.wait({job, begun}, return_when=asyncio.FIRST_COMPLETED)
+            if not begun.done():
+                begun.cancel()
+                job.result()
 
     def _busy(self) -> object:
         app = self.app
