@@ -114,8 +114,8 @@ class PgBouncer(Check):
         return self.server.secrets()
 
     def asks(self) -> tuple[Asks, ...]:
-        """Commands of its console."""
-        return (Asks(self.target, len(QUESTIONS), len(QUESTIONS), "commands", diagnosis=2),)
+        """What it shows on its console."""
+        return (Asks(self.target, len(QUESTIONS), len(QUESTIONS), "statements", diagnosis=2),)
 
     async def probe(self, run: Run) -> None:
         """Ask once: five commands in one write."""

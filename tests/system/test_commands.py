@@ -262,3 +262,55 @@ def test_output_that_nobody_can_take_is_no_traceback(tmp_path):
         ["sh", "-c", f"{sys.executable} -m monitor kinds >&-"], cwd=HOME, stderr=subprocess.PIPE, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+ASKED = """
+systems:
+  - system: shop
+    limits: [{name: store API, match: "http://127.0.0.1:1/*", requests: 60, per: 1m}]
+    checks:
+      - {name: front, kind: http, url: "http://127.0.0.1:1/", interval: 60s, retries: 2}
+  - system: mail
+    checks:
+      - {name: smtp, kind: tcp, address: "127.0.0.1:25"}
+"""
+
+
+def test_requests_says_how_much_is_asked_of_whom_and_of_each_limit(tmp_path):
+    file = tmp_path / "runwatch.yaml"
+    file.write_text(ASKED)
+    done = runwatch("requests", "-c", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["USUAL/MIN", "WORST/MIN", "WHAT", "OF", "BY"],
+        ["2", "4", "connections", "127.0.0.1:25", "mail/smtp"],
+        ["1", "3", "requests", "http://127.0.0.1:1/", "shop/front"],
+        [],
+        ["LIMIT", "ALLOWS", "OURS", "USUAL", "WORST", "OF", "IT", "BY"],
+        ["store", "API", "60", "in", "1m", "6", "1", "3", "5.0%", "shop/front"],
+    ]
+    only = json.loads(runwatch("requests", "-c", str(file), "--system", "shop", "--json").stdout)
+    assert only == {
+        "targets": [
+            {"target": "http://127.0.0.1:1/", "method": "GET", "what": "requests", "checks": ["shop/front"],
+             "usual_per_minute": 1.0, "worst_per_minute": 3}
+        ],
+        "limits": [
+            {"system": "shop", "name": "store API", "match": ["http://127.0.0.1:1/*"], "requests": 60, "per": 60.0,
+             "share": 0.1, "ours": 6.0, "checks": ["shop/front"], "usual": 1.0, "worst": 3, "worst_share": 0.05}
+        ],
+    }  # fmt: skip
+    assert "limits" in runwatch("requests", "-c", str(file), "--system", "mail", "--json").stdout
+    nobody = runwatch("requests", "-c", str(file), "--system", "shp")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert nobody.stderr == "runwatch: there is no system 'shp'; known: shop, mail\n"
+
+
+def test_requests_of_a_configuration_that_asks_nobody_or_too_much(tmp_path):
+    file = tmp_path / "runwatch.yaml"
+    file.write_text("checks: [{name: files, kind: host}]")
+    assert "no check asks anybody anything" in runwatch("requests", "-c", str(file)).stdout
+    file.write_text(ASKED.replace("requests: 60", "requests: 20"))
+    refused = runwatch("requests", "-c", str(file))
+    assert refused.returncode == 1
+    assert "at worst the checks ask 3: shop/front 3" in refused.stderr
