@@ -11,7 +11,7 @@ TEAM = ("slack #capliquify",)
 RECEIVERS = {"P1": ON_CALL, "P2": ON_CALL, "P3": TEAM, "P4": TEAM}
 
 ROWS = (
-    Row("C01", "ApplicationDown", "P1", within="35s", says=("502", "Application failed to respond", "roll back")),
+    Row("C01", "ApplicationDown", "P1", within="40s", says=("502", "Application failed to respond", "roll back")),
     Row("C01.slow", "ApplicationSlow", "P3", within="100s", says=("over 2 s", "Where does the time go"), quiet="3m"),
     Row("C01.testing", "ApplicationDown", "P3", within="6m", says=("capliquify/testing", "in the morning")),
     Row("C01.development", "ApplicationDown", "P4", within="6m", says=("capliquify/development", "502")),
@@ -42,7 +42,7 @@ ROWS = (
     Row("C09.oom", "ProcessesKilled", "P2", within="35s", resolves="11m", says=("Does it run again",)),
     Row("C09.heap", "OutOfMemory", "P2", within="35s", resolves="6m", says=("JavaScript heap out of memory",)),
     Row("C10", "JobsMissed", "P2", within="46m", resolves="16m", says=("no sign of life",)),
-    Row("C10.failed", "JobsMissed", "P2", within="5s", says=("Did cron start them",)),
+    Row("C10.failed", "JobsMissed", "P2", within="10s", says=("Did cron start them",)),
     Row("C12", "NoBackup", "P2", within="10m10s", says=("Is there room", "pg_dump")),
     Row("C12.unreadable", "NoBackup", "P2", within="21m", says=("complete", "Is there room")),
 )
