@@ -22,17 +22,13 @@ class Typed:
 
 
 async def typed(watch: Watch, *arguments: str) -> Typed:
-    """`runwatch` with these arguments, which asks the daemon; real time passes meanwhile."""
-    return await _typed(watch, arguments, {"RUNWATCH_URL": watch.app.address})
-
-
-async def typed_alone(watch: Watch, *arguments: str) -> Typed:
-    """The same without a daemon: what the command does by itself, with the installation's variables."""
-    return await _typed(watch, arguments, {"RUNWATCH_STORE": f"sqlite://{watch.folder / 'none.db'}"})
-
-
-async def _typed(watch: Watch, arguments: tuple[str, ...], more: dict[str, str]) -> Typed:
-    environment = environment_of(watch.installation) | {"COLUMNS": "200"} | more
+    """`runwatch` with these arguments, beside the daemon; real time passes meanwhile."""
+    environment = environment_of(watch.installation) | {
+        "COLUMNS": "200",
+        "RUNWATCH_CONFIG": str(watch.folder / "runwatch.yaml"),
+        "RUNWATCH_STORE": f"sqlite://{watch.folder / 'runwatch.db'}",
+        "RUNWATCH_URL": watch.app.address,
+    }
     with watch.loop.held():
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "monitor", *arguments, env=environment,
