@@ -20,7 +20,7 @@ from docs.source import ROOT, events, routes, texts
 from monitor.cli import parser
 from monitor.config.build import OTHER_VARIABLES, PREFIX, SETTINGS
 from monitor.config.kinds import check_kinds
-from monitor.demo.estate import PARTS
+from monitor.demo.installations import NAMES, installation
 
 MEASURED = "docs/figures.md"
 SHELL = ("sh", "console")
@@ -113,8 +113,8 @@ def _command_problem(command: list[str]) -> Iterator[str]:
                 if ended.code:
                     yield f"`runwatch {shlex.join(arguments)}` can't be: {complaint.getvalue().splitlines()[-1]}"
                 return
-            if asked.command == "demo" and asked.what not in (None, "PART", *PARTS):
-                yield f"the demo has no part {asked.what!r}"
+            if asked.command == "demo" and asked.what not in (None, "FAULT", *_faults()):
+                yield f"the demo has no fault {asked.what!r}"
         case ["make", *targets]:
             made = (ROOT / "Makefile").read_text(encoding="utf-8")
             for target in targets:
@@ -125,6 +125,13 @@ def _command_problem(command: list[str]) -> Iterator[str]:
                 yield f"there is no module {module!r}"
         case [program, *_] if program.startswith("./") and not (ROOT / program).exists():
             yield f"there is no program {program}"
+
+
+@cache
+def _faults() -> frozenset[str]:
+    """What `runwatch demo` can break: faults by name, and by the row of the coverage table."""
+    known = [fault for name in NAMES for fault in installation(name).faults().values()]
+    return frozenset({fault.name for fault in known} | {fault.row for fault in known})
 
 
 def _tables(page: Page) -> Found:

@@ -13,7 +13,7 @@ from monitor import __version__
 
 EXAMPLES = """\
 first steps:
-  runwatch demo                       a whole estate of real servers, watched; break it and see the page arrive
+  runwatch demo                       a whole system of real servers, watched; break it and see the page arrive
   runwatch init                       write a first configuration here
   runwatch validate                   every error of the configuration at once, with file and line
   runwatch check                      ask everything once and print a table (exit 0, 1, 2 or 3)
@@ -64,9 +64,10 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("folder", nargs="?", default=".", help="where (default: here)")
     init.add_argument("--target", metavar="URL", help="a service of yours to begin with")
 
-    demo = commands.add_parser("demo", help="an estate of real servers on this machine, watched by runwatch")
-    demo.add_argument("action", nargs="?", choices=["run", "break", "heal", "status"], default="run")
-    demo.add_argument("what", nargs="?", metavar="PART", help="database, redis, shop, slow, certificate, temporal")
+    demo = commands.add_parser("demo", help="a system of real servers on this machine, watched by runwatch")
+    demo.add_argument("action", nargs="?", choices=["run", "break", "heal", "status", "faults"], default="run")
+    demo.add_argument("what", nargs="?", metavar="FAULT", help="what to break or to heal: see `runwatch demo faults`")
+    demo.add_argument("--system", metavar="S", help="which: capliquify, dakkah, iamenu, lavandaria, retail; else a small shop")
     demo.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:9876", help="where the page shall be")
 
     alerts = commands.add_parser("alerts", parents=[config, as_json, remote], help="what fires now")

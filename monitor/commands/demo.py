@@ -1,4 +1,4 @@
-"""`runwatch demo`: an estate of real servers on this machine, watched by runwatch; broken and healed by name."""
+"""`runwatch demo`: a system made of real servers on this machine, watched by runwatch; broken and healed by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitor.demo.session import run, tell
 
 
 def main(asked: argparse.Namespace) -> int:
-    """Run the estate until Ctrl-C, or tell the one that runs in another terminal."""
+    """Run the installation until Ctrl-C, or tell the one that runs in another terminal."""
     if asked.action == "run":
-        return asyncio.run(run(asked.listen))
-    return tell(asked.action, asked.what)
+        return asyncio.run(run(asked.listen, asked.system or "shop"))
+    return tell(asked.action, asked.what, asked.system)

@@ -1,1 +1,1 @@
-"""The demo estate: real servers, a shop that uses them, and a stand-in for the people who are paged."""
+"""The demo: systems of real servers that can be broken, and a stand-in for the people who are paged."""

@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from monitor.demo.estate import CannotDo, Estate
+from monitor.demo.faults import listed
+from monitor.demo.installation import CannotDo, Installation
 from monitor.demo.process import NotStarted
 
 ANSWERS_WITHIN = 30.0
@@ -52,8 +53,8 @@ def the_only_one(folder: Path) -> Iterator[None]:
 class Control:
     """The endpoint; start it with `async with`."""
 
-    def __init__(self, estate: Estate, folder: Path, addresses: dict[str, str]) -> None:
-        self._estate = estate
+    def __init__(self, installation: Installation, folder: Path, addresses: dict[str, str]) -> None:
+        self._installation = installation
         self._file = folder / "control.json"
         self._addresses = addresses
         self._token = secrets.token_urlsafe(24)
@@ -87,21 +88,24 @@ class Control:
             return web.Response(status=409, text=str(why))
 
     async def _done(self, action: str, what: str) -> str:
-        estate = self._estate
+        installation = self._installation
         match action:
             case "break":
-                return await estate.break_part(what)
+                return await installation.break_part(what)
             case "heal":
-                return await (estate.heal_part(what) if what else estate.heal_all())
+                return await (installation.heal_part(what) if what else installation.heal_all())
             case "status":
-                return _status(estate)
-        raise CannotDo(f"cannot {action}: the demo knows break, heal and status")
+                return _status(installation)
+            case "faults":
+                return listed(type(installation))
+        raise CannotDo(f"cannot {action}: the demo knows break, heal, status and faults")
 
 
-def _status(estate: Estate) -> str:
-    lines = [f"{what} is broken" for what in sorted(estate.broken)] or ["nothing is broken"]
-    lines += [f"{what} does not run here: {why}" for what, why in estate.missing.items()]
-    return "\n".join([*lines, f"the inbox is at {estate.inbox.url}"])
+def _status(installation: Installation) -> str:
+    faults = installation.faults()
+    lines = [f"{what} is broken: {faults[what].sentence}" for what in installation.broken] or ["nothing is broken"]
+    lines += [f"{what} does not run here: {why}" for what, why in installation.missing.items()]
+    return "\n".join([*lines, f"the inbox is at {installation.inbox.url}"])
 
 
 def ask(action: str, what: str | None = None, folder: Path | None = None) -> str:

@@ -70,6 +70,8 @@ class Inbox:
         self.faults: list[Fault] = []
         self.desk = Desk()
         self.presser = Presser()
+        self.names: dict[str, str] = {}
+        """Who is meant by a PagerDuty routing key."""
         self.mail = MailServer(self._take_mail)
         self._count = 0
         self._arrived = asyncio.Event()
@@ -244,7 +246,7 @@ class Inbox:
     async def _page(self, request: web.Request) -> web.Response:
         text = render(
             self.desk, self.sent_to("/hook/")[-50:], [fault.path for fault in self.faults],
-            mails=self.sent_to("/mail/")[-50:], pressable=bool(self.presser.hook),
+            mails=self.sent_to("/mail/")[-50:], names=self.names, pressable=bool(self.presser.hook),
         )  # fmt: skip
         return web.Response(text=text, content_type="text/html")
 

@@ -6,7 +6,7 @@ import html
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,7 @@ def render(
     faults: Sequence[str],
     *,
     mails: Sequence[Received] = (),
+    names: Mapping[str, str] | None = None,
     pressable: bool = False,
 ) -> str:
     """The page as HTML, the newest on top; `pressable`: somebody listens for its buttons."""
@@ -84,6 +85,7 @@ def render(
         open_now=open_now,
         hooks=list(hooks)[::-1],
         mails=list(mails)[::-1],
+        names=names or {},
         faults=faults,
         pressable=pressable,
     )

@@ -8,7 +8,7 @@ import operator
 import os
 import shutil
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import reduce
@@ -81,6 +81,8 @@ class Installation:
     """
 
     name: ClassVar[str]
+    pages: ClassVar[Mapping[str, str]] = {}
+    """Which alert a fault leads to, where no scenario has shown it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
@@ -95,7 +97,7 @@ class Installation:
         self.inbox = Inbox()
         self.stack = AsyncExitStack()
         """What ends with the installation, last first."""
-        self.names: dict[str, str] = {}
+        self.names = self.inbox.names
         """Who is meant by a PagerDuty routing key."""
         self._broken: dict[str, _Broken] = {}
         self._busy = asyncio.Lock()
@@ -160,6 +162,7 @@ class Installation:
             "PAGERDUTY_URL": f"{self.inbox.url}/v2/enqueue",
             "SLACK_API_URL": f"{self.inbox.url}/api",
             "SLACK_BOT_TOKEN": "xoxb-demo-5d41402abc4b2a76",
+            "DEMO_SLACK_SIGNING_SECRET": self.inbox.presser.secret,
         }
         await self.set_up()
 
@@ -216,7 +219,7 @@ class Installation:
         broken = self._broken.pop(wanted.name)
         if await anext(broken.steps, "healed") is None:
             raise AssertionError(f"the fault {wanted.name} yields twice")
-        return f"healed {wanted.name}: {wanted.sentence}, no longer"
+        return f"{wanted.name} is healed"
 
     def known(self, what: str, *, heal: bool = False) -> Fault:
         """The fault of this name; of a row's name, its first (to heal: its first that is broken). CannotDo if none."""

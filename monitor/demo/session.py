@@ -1,4 +1,4 @@
-"""`runwatch demo`: the estate, and runwatch itself watching it, from the start until Ctrl-C."""
+"""`runwatch demo`: an installation, and runwatch itself watching it, from the start until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,38 +8,60 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import aiohttp
+import asyncpg
+from redis.exceptions import RedisError
+
+from monitor.config.problems import ConfigError
 from monitor.demo.control import Control, ask, home, the_only_one
-from monitor.demo.estate import PARTS, CannotDo, Estate
-from monitor.demo.process import LAUNCH, NotStarted, ended
+from monitor.demo.faults import listed
+from monitor.demo.hurry import ABOUT, VARIABLE, Hurried, prepare
+from monitor.demo.installation import CannotDo, Installation, Job
+from monitor.demo.installations import installation
+from monitor.demo.process import ASK_EVERY, LAUNCH, NotStarted, ended
 
-CONFIG = Path(__file__).with_name("runwatch.yaml")
-OPTIONAL = "temporal"
+SHOWN = 8
+"""Faults that the banner names, if there are no more than that."""
 DAEMON_ENDS_WITHIN = 10.0
+UNREACHABLE = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError)
+"""What a part's work ends with while another part is broken."""
 
 
-async def run(listen: str = "127.0.0.1:9876", config: Path = CONFIG) -> int:
-    """Start the estate, then `runwatch run` on `config` with its page at `listen`; stop both on SIGINT and SIGTERM.
+async def run(listen: str = "127.0.0.1:9876", system: str = "shop", configuration: Path | None = None) -> int:
+    """Start the installation of a system, then runwatch on a copy of its configuration with its page at `listen`.
 
-    Exit 0 after a stop that was asked for, 1 with a sentence where something can't be started, else runwatch's own.
+    Stops both on SIGINT and SIGTERM. Exit 0 after a stop that was asked for, 1 with a sentence where something can't
+    be started, else runwatch's own.
     """
     try:
+        kind = installation(system)
         with the_only_one(home()):
-            return await _run(home(), listen, config)
+            return await _run(kind(home() / "run"), listen, configuration)
     except (CannotDo, NotStarted) as why:
         _complain(str(why))
+    except ConfigError as why:
+        _complain(f"cannot watch {system}:\n{why}")
     except OSError as why:
         _complain(f"cannot start the demo: {why}")
     return 1
 
 
-def tell(action: str, what: str | None = None) -> int:
-    """Tell the demo in the other terminal to break, to heal or to say how it is; exit 0, or 1 with a sentence."""
-    if action == "break" and not what:
-        _complain(f"cannot break nothing; name a part: {', '.join(PARTS)}")
-        return 1
+def tell(action: str, what: str | None = None, system: str | None = None) -> int:
+    """Tell the demo in the other terminal to break, to heal or to say how it is; exit 0, or 1 with a sentence.
+
+    What can be broken is also said of a system that does not run.
+    """
     try:
+        if action == "faults" and system:
+            _say(listed(installation(system)))
+            return 0
+        if action == "break" and not what:
+            raise CannotDo("cannot break nothing; `runwatch demo faults` says what can be broken")
         _say(ask(action, what))
     except CannotDo as why:
         _complain(str(why))
@@ -47,35 +69,38 @@ def tell(action: str, what: str | None = None) -> int:
     return 0
 
 
-async def _run(folder: Path, listen: str, config: Path) -> int:
+async def _run(started: Installation, listen: str, configuration: Path | None) -> int:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await asyncio.to_thread(shutil.rmtree, folder / "run", ignore_errors=True)
-    estate = Estate(folder / "run")
+    await asyncio.to_thread(shutil.rmtree, started.folder, ignore_errors=True)
     try:
-        if not await _unless(stop, estate.start(lambda line: _say(f"  {line}"))):
+        if not await _unless(stop, started.start(lambda line: _say(f"  {line}"))):
             return 0
         page = f"http://{listen}/"
-        estate.inbox.presser.hook = f"{page}hooks/slack"
-        async with Control(estate, folder, {"page": page, "inbox": estate.inbox.url}):
-            _banner(page, estate.inbox.url)
-            return await _watch(estate, listen, _usable(config, estate), stop)
+        started.daemon_url = page.rstrip("/")
+        started.inbox.presser.hook = f"{page}hooks/slack"
+        shipped = configuration or started.configuration
+        hurried = prepare(shipped, started.folder / "configuration", started.environment)
+        async with Control(started, started.folder.parent, {"page": page, "inbox": started.inbox.url}):
+            _banner(started, page, shipped, hurried)
+            return await _watch(started, listen, hurried.file, stop)
     finally:
-        await estate.stop()
+        await started.stop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 
 
-async def _watch(estate: Estate, listen: str, config: Path, stop: asyncio.Event) -> int:
+async def _watch(started: Installation, listen: str, config: Path, stop: asyncio.Event) -> int:
     """Run the daemon until it ends, or until `stop`; its exit status."""
-    daemon = _launch(["run", "-c", str(config)], {**estate.environment(), **_where(listen)})
+    daemon = _launch(["run", "-c", str(config)], _environment(started, listen, config))
     try:
-        if await _unless(stop, ended(daemon.pid)):
-            status = daemon.wait()
-            if status:
-                _complain(f"the demo ends, because runwatch ended with status {status}")
-            return status
+        async with _working(started.jobs, started.daemon_url):
+            if await _unless(stop, ended(daemon.pid)):
+                status = daemon.wait()
+                if status:
+                    _complain(f"the demo ends, because runwatch ended with status {status}")
+                return status
         daemon.terminate()
         async with asyncio.timeout(DAEMON_ENDS_WITHIN):
             await ended(daemon.pid)
@@ -88,8 +113,42 @@ async def _watch(estate: Estate, listen: str, config: Path, stop: asyncio.Event)
     return 0
 
 
-def _where(listen: str) -> dict[str, str]:
-    return {"RUNWATCH_LISTEN": listen, "RUNWATCH_EXTERNAL_URL": f"http://{listen}"}
+def _environment(started: Installation, listen: str, config: Path) -> dict[str, str]:
+    """The daemon's: of ours, nothing that the configuration could mistake for the installation's."""
+    files = config.parent.rglob("*.yaml")
+    spoken_of = {found[1] for file in files for found in VARIABLE.finditer(file.read_text())}
+    ours = {name: value for name, value in os.environ.items() if name not in spoken_of}
+    where = {"RUNWATCH_LISTEN": listen, "RUNWATCH_EXTERNAL_URL": f"http://{listen}"}
+    store = {"RUNWATCH_STORE": f"sqlite://{started.folder / 'runwatch.db'}"}
+    return {**ours, **started.environment, **where, **store}
+
+
+@asynccontextmanager
+async def _working(jobs: list[Job], daemon_url: str) -> AsyncIterator[None]:
+    """Within it the installation does what it does by itself, as soon as runwatch answers."""
+    async with asyncio.TaskGroup() as together:
+        working = [together.create_task(_repeat(job, daemon_url)) for job in jobs]
+        yield
+        for task in working:
+            task.cancel()
+
+
+async def _repeat(job: Job, daemon_url: str) -> None:
+    async with aiohttp.ClientSession() as http:
+        while not await _answers(http, f"{daemon_url}/-/healthy"):
+            await asyncio.sleep(ASK_EVERY)
+    while True:
+        with suppress(*UNREACHABLE):  # what it works with is broken; it tries again
+            await job.do()
+        await asyncio.sleep(job.period)
+
+
+async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with http.get(url):
+            return True
+    except aiohttp.ClientConnectionError:
+        return False
 
 
 def _launch(command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -97,15 +156,15 @@ def _launch(command: list[str], environment: dict[str, str]) -> subprocess.Popen
     launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(Path.cwd()), "same"]
     return subprocess.Popen(
         [*launcher, sys.executable, "-m", "monitor", *command],
-        env={**os.environ, **environment},
+        env=environment,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
 
 
-async def _unless(stop: asyncio.Event, work: object) -> bool:
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
     """Whether the work came to its end before `stop`; cancels it otherwise. Raises what the work raises."""
-    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())  # type: ignore[call-overload]
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -118,24 +177,34 @@ async def _unless(stop: asyncio.Event, work: object) -> bool:
         await asyncio.gather(working, stopping, return_exceptions=True)
 
 
-def _usable(config: Path, estate: Estate) -> Path:
-    """The configuration; without Temporal's part, where there is none, a copy in the estate's folder."""
-    if OPTIONAL not in estate.missing or config != CONFIG:
-        return config
-    copy = estate.folder / "configuration"
-    shutil.copytree(config.parent / "systems", copy / "systems", ignore=shutil.ignore_patterns(f"{OPTIONAL}.yaml"))
-    for file in (config, config.with_name("playbooks.md")):
-        shutil.copy(file, copy)
-    return copy / config.name
+def _banner(started: Installation, page: str, shipped: Path, hurried: Hurried) -> None:
+    ours, names = _command(), list(started.faults())
+    lines = [
+        "",
+        f"  The page     {page}",
+        f"  The inbox    {started.inbox.url}/   (stands in for Slack, PagerDuty and a mail server)",
+        f"  Watched by   {_short(shipped)}, hurried: {ABOUT}",
+    ]
+    if hurried.slow:
+        lines.append(f"               but {', '.join(hurried.slow)}: they keep to the limits of those they ask")
+    lines += [f"  Not here     {part}: {why}" for part, why in started.missing.items()]
+    if hurried.left_out:
+        lines.append(f"  Not asked    {', '.join(hurried.left_out)}")
+    also = f"also: {', '.join(names[1:])}" if len(names) <= SHOWN else f"more: {ours} demo faults"
+    lines += [
+        "",
+        "  In a second terminal:",
+        f"    {ours} demo break {names[0]}     {also}",
+        f"    {ours} demo heal",
+        "",
+        "  Ctrl-C ends everything. The log of runwatch:",
+        "",
+    ]
+    _say("\n".join(lines))
 
 
-def _banner(page: str, inbox: str) -> None:
-    ours = _command()
-    _say(
-        f"\n  The page     {page}\n  The inbox    {inbox}/   (stands in for Slack and PagerDuty)\n\n"
-        f"  In a second terminal:\n    {ours} demo break database     also: {', '.join(PARTS[1:])}\n"
-        f"    {ours} demo heal\n\n  Ctrl-C ends everything. The log of runwatch:\n"
-    )
+def _short(file: Path) -> str:
+    return str(file.relative_to(Path.cwd())) if file.is_relative_to(Path.cwd()) else str(file)
 
 
 def _command() -> str:
@@ -143,9 +212,7 @@ def _command() -> str:
     if shutil.which("runwatch"):
         return "runwatch"
     beside = Path(sys.executable).with_name("runwatch")
-    if not beside.exists():
-        return f"{sys.executable} -m monitor"
-    return str(beside.relative_to(Path.cwd())) if beside.is_relative_to(Path.cwd()) else str(beside)
+    return _short(beside) if beside.exists() else f"{sys.executable} -m monitor"
 
 
 def _say(text: str) -> None:

@@ -107,15 +107,16 @@ def test_certificates_are_in_files_that_only_we_can_read(tmp_path: Path) -> None
 
 
 async def test_prometheus_scrapes_judges_and_tells_what_it_was_given(tmp_path: Path) -> None:
-    async with Site() as site:
-        site.answers("/metrics", 'requests{code="200"} 7\nbusy 0.9\n', content_type="text/plain")
-        site.answers("/other", "busy 0.1\n", content_type="text/plain")
+    async with Site() as one, Site() as other:
+        one.answers("/metrics", 'requests{code="200"} 7\nbusy 0.9\n', content_type="text/plain")
+        other.answers("/stats", "busy 0.1\n", content_type="text/plain")
         rules = [{"record": "job:busy:max", "expr": "max(busy)"}]
-        fields: dict[str, Any] = {"jobs": {"api": [site.url, f"{site.url}/other"]}, "rules": rules}
+        fields: dict[str, Any] = {"jobs": {"api": [one.url, f"{other.url}/stats"]}, "rules": rules}
         async with prometheus(tmp_path / "prometheus", **fields) as server:
             async with asyncio.timeout(25):  # it looks for targets five seconds after its start
                 await server.scraped()
                 await server.until("job:busy:max", lambda found: found == [0.9])
+                await server.until("busy", lambda found: sorted(found) == [0.1, 0.9])
             assert {labels["code"] for labels, _ in await server.query("requests")} == {"200"}
             await server.kill()
             await server.start()

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from monitor.demo.estate import Estate
 from monitor.demo.inbox import Received
-from monitor.demo.session import CONFIG
+from monitor.demo.installations.shop import CONFIGURATION, Shop
 from tests.daemon import DEADLINE, Daemon
 from tests.skips import missing
 
@@ -23,33 +22,31 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @dataclass
 class Story:
-    """The estate and the daemon that watches it, every second instead of every five."""
+    """The shop and the daemon that watches it, every second instead of every five."""
 
-    estate: Estate
+    shop: Shop
     daemon: Daemon
 
     def told(self, after: int) -> list[Received]:
         """Every message that a person would see since then."""
-        return [message for message in self.estate.inbox.messages if message.number > after]
+        return [message for message in self.shop.inbox.messages if message.number > after]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def story(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story]:
     folder = tmp_path_factory.mktemp("story")
-    (folder / "systems").mkdir()
-    for file in [*CONFIG.parent.glob("systems/*.yaml"), CONFIG.parent / "playbooks.md"]:
-        (folder / file.relative_to(CONFIG.parent)).write_text(file.read_text())
-    text = CONFIG.read_text().replace("interval: 5s, timeout: 2s", "interval: 1s, timeout: 1900ms")
-    estate = Estate(folder / "run")
+    shutil.copytree(CONFIGURATION.parent, folder, dirs_exist_ok=True)
+    text = CONFIGURATION.read_text().replace("interval: 5s, timeout: 2s", "interval: 1s, timeout: 1900ms")
+    shop = Shop(folder / "run")
     try:
-        await estate.start()
-        async with Daemon(folder, text, **estate.environment()) as daemon:
+        await shop.start()
+        async with Daemon(folder, text, **shop.environment) as daemon:
             async with asyncio.timeout(DEADLINE):
                 while 'runwatch_check_up{check="temporal"' not in (await daemon.get("/metrics"))[1]:
                     await asyncio.sleep(0.05)
-            yield Story(estate, daemon)
+            yield Story(shop, daemon)
     finally:
-        await estate.stop()
+        await shop.stop()
 
 
 @pytest.mark.parametrize(
@@ -63,9 +60,9 @@ async def story(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story
     ],
 )
 async def test_one_page_for_the_cause_and_its_resolve(story: Story, part, alert, severity, affected, advice):
-    inbox = story.estate.inbox
+    inbox = story.shop.inbox
     before = inbox.messages[-1].number if inbox.messages else 0
-    await story.estate.break_part(part)
+    await story.shop.break_part(part)
     async with asyncio.timeout(DEADLINE):
         page = await inbox.until(lambda message: message.path == "/v2/enqueue", before)
     payload = page.body["payload"]
@@ -74,7 +71,7 @@ async def test_one_page_for_the_cause_and_its_resolve(story: Story, part, alert,
     assert detail["what"] and detail["since"] and detail["severity"] and detail["meaning"]
     assert affected is None or affected in detail["affected"]
     assert advice in payload["custom_details"]["runbook"]
-    await story.estate.heal_part(part)
+    await story.shop.heal_part(part)
     async with asyncio.timeout(DEADLINE):
         await inbox.until(lambda message: message.body.get("event_action") == "resolve", before)
         while [alert async for alert in _alerts(story)]:
@@ -87,14 +84,14 @@ async def test_one_page_for_the_cause_and_its_resolve(story: Story, part, alert,
 
 
 async def test_a_slow_storefront_goes_to_the_team_and_pages_nobody(story: Story):
-    inbox = story.estate.inbox
+    inbox = story.shop.inbox
     before = inbox.messages[-1].number if inbox.messages else 0
-    await story.estate.break_part("slow")
+    await story.shop.break_part("slow")
     async with asyncio.timeout(DEADLINE):
         said = await inbox.until(lambda message: message.path.startswith("/services/"), before)
     assert said.body["text"].startswith("[P2] StorefrontSlow")
     assert "limit: over 1 s" in str(said.body)
-    await story.estate.heal_part("slow")
+    await story.shop.heal_part("slow")
     async with asyncio.timeout(DEADLINE):
         await inbox.until(lambda message: "RESOLVED" in str(message.body.get("text")), before)
     assert not [message for message in story.told(before) if message.path == "/v2/enqueue"]
@@ -106,7 +103,7 @@ async def _alerts(story: Story) -> AsyncIterator[str]:
             yield line
 
 
-async def test_the_metrics_of_the_estate_please_promtool(story: Story, tmp_path: Path):
+async def test_the_metrics_of_the_shop_please_promtool(story: Story, tmp_path: Path):
     promtool = shutil.which("promtool") or missing("promtool (apt install prometheus)")
     text = ""
     async with asyncio.timeout(DEADLINE):

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from monitor.demo.installation import CannotDo, Installation
 
-NAMES = ("capliquify", "dakkah", "iamenu", "lavandaria", "retail")
+NAMES = ("capliquify", "dakkah", "iamenu", "lavandaria", "retail", "shop")
 
 
 def installation(name: str) -> type[Installation]:
