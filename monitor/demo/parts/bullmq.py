@@ -29,7 +29,7 @@ class BullQueue:
         self.failure = failure
         self._queue: Queue | None = None
         self._worker: Worker | None = None
-        self._ended = 0
+        self._ended = self._hanging = 0
         self._news = asyncio.Event()
         self._stuck = asyncio.Event()
 
@@ -90,16 +90,38 @@ class BullQueue:
         wanted = self._ended + succeed + fail
         await self.add(succeed)
         await self.add(fail, FAILS)
-        while self._ended < wanted:
-            self._news.clear()
-            await self._news.wait()
+        await self._until(wanted)
+
+    async def drain(self) -> None:
+        """Drop what waits."""
+        assert self._queue is not None, "start it first"
+        await self._queue.drain()
+
+    async def release(self) -> None:
+        """Let what hangs come off, and return when it has."""
+        wanted = self._ended + self._hanging
+        self._stuck.set()
+        await self._until(wanted)
+        self._stuck.clear()
+
+    async def forget_failed(self) -> None:
+        """Drop the jobs that have failed."""
+        assert self._queue is not None, "start it first"
+        await self._queue.clean(0, 10_000, "failed")
 
     async def _process(self, job: Any, token: str) -> str:
         if job.name == FAILS:
             raise ValueError(self.failure)
         if job.name == HANGS:
+            self._hanging += 1
             await self._stuck.wait()
+            self._hanging -= 1
         return "sent"
+
+    async def _until(self, ended: int) -> None:
+        while self._ended < ended:
+            self._news.clear()
+            await self._news.wait()
 
     def _one_ended(self, *_: Any) -> None:
         self._ended += 1

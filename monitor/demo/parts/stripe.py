@@ -22,6 +22,8 @@ class Account(Served):
     def __init__(self) -> None:
         super().__init__()
         self.livemode = True
+        self.key = KEY
+        """The only one that is accepted."""
         self.events: list[dict[str, Any]] = []
         self.endpoints: list[dict[str, Any]] = []
         self.rights = {"/v1/balance", "/v1/events", "/v1/webhook_endpoints"}
@@ -70,7 +72,7 @@ class Account(Served):
         self.versions.add(request.headers.get("Stripe-Version", ""))
         if self.answers.get(request.path):
             return self.answers[request.path].pop(0)
-        if request.headers.get("Authorization") != f"Bearer {KEY}":
+        if request.headers.get("Authorization") != f"Bearer {self.key}":
             return refusal(401, "invalid_request_error", "Invalid API Key provided: rk_live_****")
         if request.path not in self.rights:
             return refusal(403, "more_permissions_required", f"The provided key '{KEY}' does not have the permissions")

@@ -1,0 +1,76 @@
+"""iaMenu's rows: each fault is told to whom its runbook wants, in its words, and its end too."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scenarios.watch import Row, Watch
+
+ON_CALL = ("pagerduty iamenu-on-call", "slack #iamenu-on-call")
+FULL = "RedisMemoryNearlyFull"
+TEAM_LEAD = ("slack #iamenu-team-lead",)
+
+ROWS = (
+    # --- the services, and what they stand on
+    Row("W01", "ApiDown", "CRITICAL", within="35s", says=("refused", "docker ps -a")),
+    Row("W01.status", "ApiDown", "CRITICAL", within="35s", says=("degraded",)),
+    Row("W02", "CacheDown", "CRITICAL", within="35s", says=("refused",)),
+    Row("W05", "SearchDown", "HIGH", within="35s"),
+    Row("W05.slower", "SearchSlow", "MEDIUM", within="4m", to=TEAM_LEAD, resolves="12m"),
+    Row("W05.slow", "SearchSlow", "HIGH", within="4m", resolves="12m"),
+    Row("W05.index", "SearchIndexGone", "HIGH", within="5m10s"),
+    Row("W09", "PostgresSessionsBlocked", "HIGH", within="35s", says=("blocked by",)),
+    Row("W09.down", "DatabaseDown", "CRITICAL", within="35s", says=("refused",)),
+    Row("W16", "NotificationsDown", "HIGH", within="35s"),
+    # --- Redis
+    Row("W02.hits", "RedisMissesOften", "MEDIUM", within="12m", to=TEAM_LEAD, resolves="2m"),
+    Row("W02.misses", "RedisMissesMostly", "HIGH", within="12m", resolves="2m"),
+    Row("W02.memory", FULL, "HIGH", within="6m", resolves="1m"),
+    Row(
+        "W02.evictions",
+        "RedisEvicts",
+        "MEDIUM",
+        within="6m",
+        to=TEAM_LEAD,
+        also=("RedisMemoryNearlyFull",),
+        resolves="1m",
+    ),
+    Row("W02.expiry", "CacheKeysNeverExpire", "MEDIUM", within="11m", to=TEAM_LEAD, resolves="1m"),
+    Row("W07", "QueueWithoutWorkers", "HIGH", within="3m", resolves="35s"),
+    Row("W07.backlog", "EmailBacklog", "HIGH", within="6m", resolves="35s"),
+    Row("W07.failures", "QueueLosesJobs", "HIGH", within="3m", resolves="1m"),
+    Row("W07.notifications", "NotificationsFail", "HIGH", within="7m", resolves="2m"),
+    # --- money
+    Row("W08", "StripeDown", "CRITICAL", within="65s"),
+    Row("W08.down", "StripeDown", "CRITICAL", within="65s", says=("refused",)),
+    Row("W08.payments", "PaymentsFail", "CRITICAL", within="4m", resolves="65s"),
+    Row("W08.webhooks", "WebhooksNotDelivered", "CRITICAL", within="8m", resolves="65s"),
+    Row("W08.endpoint", "WebhookEndpointDisabled", "CRITICAL", within="65s"),
+    Row("W08.orders", "DuplicateCharges", "CRITICAL", within="65s", says=("pi_7",)),
+    Row("W10", "AnalyticsDown", "MEDIUM", within="35s", to=TEAM_LEAD),
+    Row("W10.stale", "AnalyticsStale", "MEDIUM", within="7m", to=TEAM_LEAD, resolves="65s"),
+    Row("W10.orders", "NoOrders", "MEDIUM", within="65s", to=TEAM_LEAD),
+    Row("W10.revenue", "RevenueDiffers", "MEDIUM", within="16m", to=TEAM_LEAD, resolves="6m"),
+    # --- logs
+    Row("W04.delayed", "LogsLate", "MEDIUM", within="8m", to=TEAM_LEAD, resolves="2m"),
+    Row("W04.late", "LogsLate", "HIGH", within="8m", resolves="2m"),
+    Row("W04.files_late", "LogsLate", "HIGH", within="8m", resolves="2m"),
+    Row("W04.silent", "LogsSilent", "HIGH", within="17m", resolves="2m"),
+    Row("W04.words", "ForbiddenWordsLogged", "CRITICAL", within="65s", resolves="17m"),
+    Row("W04.files", "ForbiddenWordsLogged", "CRITICAL", within="35s", resolves="16m"),
+    # --- traffic, and the other tools
+    Row("W06", "GrafanaDown", "HIGH", within="35s", says=("failing",)),
+    Row("W06.target", "MetricsMissing", "HIGH", within="35s", says=("node",)),
+    Row("W06.prometheus", "MetricsMissing", "HIGH", within="35s", says=("refused",)),
+    Row("W06.alertmanager", "AlertmanagerDown", "HIGH", within="35s", says=("refused",)),
+    Row("W06.alerts", "AlertsActive", "HIGH", within="35s", says=("DiskFillsUp",)),
+    Row("W11", "ApiErrors", "MEDIUM", within="6m", to=TEAM_LEAD, resolves="35s"),
+    Row("W11.many", "ApiErrors", "HIGH", within="6m", resolves="35s"),
+    Row("W11.slower", "ApiSlow", "MEDIUM", within="6m", to=TEAM_LEAD, resolves="35s"),
+    Row("W11.slow", "ApiSlow", "HIGH", within="6m", resolves="35s"),
+)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
+async def test_fault(watch: Watch, row: Row) -> None:
+    await row.play(watch, ON_CALL)
