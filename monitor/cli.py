@@ -67,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="a system of real servers on this machine, watched by runwatch")
     demo.add_argument("action", nargs="?", choices=["run", "break", "heal", "status", "faults"], default="run")
     demo.add_argument("what", nargs="?", metavar="FAULT", help="what to break or to heal: see `runwatch demo faults`")
-    demo.add_argument("--system", metavar="S", help="which: capliquify, dakkah, iamenu, lavandaria, retail; else a small shop")
+    demo.add_argument(
+        "--system", metavar="S", help="which: capliquify, dakkah, iamenu, lavandaria, retail; else a small shop"
+    )
     demo.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:9876", help="where the page shall be")
 
     alerts = commands.add_parser("alerts", parents=[config, as_json, remote], help="what fires now")

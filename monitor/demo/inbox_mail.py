@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from monitor.demo.process import free_port, wants_package
 
@@ -42,7 +42,7 @@ class MailServer:
         self.port = free_port()
         self._take = take
         self._server: asyncio.Server | None = None
-        self._sessions: set[SMTP] = set()
+        self._sessions: WeakSet[SMTP] = WeakSet()
 
     @property
     def address(self) -> str:
@@ -72,10 +72,13 @@ class MailServer:
         server, self._server = self._server, None
         server.close()
         for session in self._sessions:
-            if session.transport is not None:
-                session.transport.abort()
-        self._sessions.clear()
+            _hang_up(session)
         await server.wait_closed()
+
+
+def _hang_up(session: SMTP) -> None:
+    if isinstance(session.transport, asyncio.Transport):
+        session.transport.abort()
 
 
 class _Handler:
@@ -86,11 +89,11 @@ class _Handler:
         content = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
         answer = await self._take(_read(content, envelope.mail_from or "", tuple(envelope.rcpt_tos)))
         if not answer:
-            server.transport.abort()
+            _hang_up(server)
         return answer or "421 hanging up"
 
 
 def _read(content: bytes, sender: str, to: tuple[str, ...]) -> Mail:
-    message: EmailMessage = message_from_bytes(content, policy=policy.default)  # type: ignore[assignment,arg-type]
+    message = message_from_bytes(content, policy=policy.default)
     body = message.get_body(("plain", "html"))
     return Mail(sender, to, str(message["Subject"] or ""), str(body.get_content()) if body is not None else "")
