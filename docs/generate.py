@@ -18,7 +18,7 @@ from docs.render import KINDS, block
 from docs.source import ROOT
 from monitor.kinds_doc import documents
 
-PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md")
+PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md", "deploy/*/README.md")
 ELSEWHERE = "docs/figures.md"
 """Written by `python -m bench`, which measures for minutes."""
 
