@@ -92,7 +92,7 @@ class Capliquify(CapliquifyParts):
     @fault("C03.pool", "over 80 % of the database's connections are taken")
     async def connections_short(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as held:
-            for _ in range(MOST_CONNECTIONS - RESERVED - 3):
+            for _ in range(MOST_CONNECTIONS - RESERVED - 3 - await self.connections()):
                 await self._hold_connection(held)
             yield
 

@@ -100,7 +100,16 @@ class CapliquifyParts(Installation):
         await connection.execute("INSERT INTO stock SELECT i, 'bottle ' || i FROM generate_series(1, 2000) i")
         await connection.close()
 
+    async def connections(self) -> int:
+        """How many connections of the application the database has."""
+        connection = await self.database.connect()
+        counted = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename = 'app'"
+        found: int = await connection.fetchval(counted)
+        await connection.close()
+        return found
+
     def address(self, role: str) -> str:
+        """The database's for a role, over TLS."""
         password = {"runwatch": "watching-you", "app": "application"}[role]
         return self.database.address_for(role, password, "neondb") + "?sslmode=require"
 
