@@ -28,6 +28,8 @@ COUNTED_EVERY = 60.0
 """Seconds between counting processes: it costs 20 µs for each."""
 VIRTUAL = ("lo", "veth*", "docker*", "br-*", "cni*", "cali*", "flannel*", "virbr*", "dummy*", "ifb*", "kube-ipvs*")
 MOST_DEVICES = 64
+LOOKS_APART = 0.5
+"""Seconds: what a process takes is seen only between two looks, and a page waits for a diagnosis for one second."""
 
 
 def _absolute(path: str) -> str:
@@ -137,10 +139,10 @@ class Host(Check):
     async def diagnose(self, run: Run) -> None:
         """The processes that take the most CPU and memory, and those that are stuck."""
         before = await in_pool(run, processes, self._proc)
-        await asyncio.sleep(1.0)  # what a process takes is seen only between two looks
+        await asyncio.sleep(LOOKS_APART)
         after = await in_pool(run, processes, self._proc)
         for title, text in (
-            ("processes that take CPU", busiest(before, after, 1.0)),
+            ("processes that take CPU", busiest(before, after, LOOKS_APART)),
             ("processes that hold memory", largest(after)),
             ("processes that wait for a disk", await in_pool(run, stuck, self._proc, after)),
         ):
