@@ -347,10 +347,18 @@ async def test_a_standby_and_its_primary_tell_how_far_it_is_behind(new_postgres:
         "-c", "fast", "--no-sync",
     )  # fmt: skip
     (standby.folder / "password").write_text(primary.password)
-    async with standby, session(primary, "CREATE TABLE orders (id int)") as writer:
+    async with standby, session(primary) as writer:
         async with session(standby) as reader, asyncio.timeout(10):
             while not await reader.fetchval("SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"):
                 await reader.execute("SELECT pg_sleep(0.01)")
+            await reader.execute("SELECT pg_wal_replay_pause()")
+            await writer.execute("SELECT pg_logical_emit_message(false, 'test', 'no transaction')")
+            while await reader.fetchval("SELECT pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()"):
+                await reader.execute("SELECT pg_sleep(0.01)")
+            untold = await ask(standby.dsn)
+            assert "replication_lag_seconds" not in [name for name, _, _ in untold.measurements]
+            await reader.execute("SELECT pg_wal_replay_resume()")
+            await writer.execute("CREATE TABLE orders (id int)")
             while await reader.fetchval("SELECT to_regclass('orders') IS NULL"):
                 await reader.execute("SELECT pg_sleep(0.01)")
             on_standby = await ask(standby.dsn)

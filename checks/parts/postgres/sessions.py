@@ -126,7 +126,8 @@ SELECT (SELECT count(*) FROM clients) AS used,
        (SELECT extract(epoch FROM clock_timestamp() - last_msg_receipt_time) FROM receiver) AS heard,
        CASE WHEN NOT pg_is_in_recovery() THEN NULL
             WHEN EXISTS (SELECT FROM receiver) AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
-            ELSE greatest(0, extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()))
+            -- Since its start it may have replayed none: then nobody knows.
+            ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())
        END AS lag_seconds
 ) x"""
 
