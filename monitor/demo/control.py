@@ -1,4 +1,4 @@
-"""How a second terminal reaches the running demo: an endpoint on loopback whose address and token are in a file."""
+"""How the running demo is reached by a second terminal: an endpoint on loopback, its address and token in a file."""
 
 from __future__ import annotations
 
@@ -7,28 +7,16 @@ import fcntl
 import json
 import os
 import secrets
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from hmac import compare_digest
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from aiohttp import web
 
 from monitor.demo.faults import listed
 from monitor.demo.installation import CannotDo, Installation
 from monitor.demo.process import NotStarted
-
-ANSWERS_WITHIN = 30.0
-NOT_RUNNING = "no demo is running; start one with `runwatch demo`"
-
-
-def home() -> Path:
-    """Where the demo keeps what it needs while it runs."""
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
-    return Path(state).absolute() / "runwatch" / "demo"
+from monitor.demo.telling import CONTROL, known
 
 
 @contextlib.contextmanager
@@ -40,7 +28,7 @@ def the_only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            who = _known(folder).get("pid", "unknown")
+            who = known(folder).get("pid", "unknown")
             raise CannotDo(
                 f"cannot start the demo: one is running already (process {who}); end it with Ctrl-C there, "
                 "or ask it with `runwatch demo status`"
@@ -55,7 +43,7 @@ class Control:
 
     def __init__(self, installation: Installation, folder: Path, addresses: dict[str, str]) -> None:
         self._installation = installation
-        self._file = folder / "control.json"
+        self._file = folder / CONTROL
         self._addresses = addresses
         self._token = secrets.token_urlsafe(24)
         self._runner: web.AppRunner | None = None
@@ -106,36 +94,3 @@ def _status(installation: Installation) -> str:
     lines = [f"{what} is broken: {faults[what].sentence}" for what in installation.broken] or ["nothing is broken"]
     lines += [f"{what} does not run here: {why}" for what, why in installation.missing.items()]
     return "\n".join([*lines, f"the inbox is at {installation.inbox.url}"])
-
-
-def ask(action: str, what: str | None = None, folder: Path | None = None) -> str:
-    """What the running demo answers; CannotDo with its reason, or where none is running."""
-    wish = "say how the demo is" if action == "status" else action
-    known = _known(folder or home())
-    if not known:
-        raise CannotDo(f"cannot {wish}: {NOT_RUNNING}")
-    request = urllib.request.Request(
-        f"{known['url']}/{action}" + (f"/{quote(what, safe='')}" if what else ""),
-        method="POST",
-        headers={"Authorization": f"Bearer {known['token']}"},
-    )
-    # The system's proxy has no business on loopback.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=ANSWERS_WITHIN) as answer:
-            return str(answer.read().decode())
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            raise CannotDo(refusal.read().decode() if refusal.code == 409 else f"cannot {wish}: {refusal}") from None
-    except (urllib.error.URLError, ConnectionError):
-        raise CannotDo(f"cannot {wish}: {NOT_RUNNING}") from None
-    except TimeoutError:
-        raise CannotDo(f"cannot {wish}: the demo does not answer within {ANSWERS_WITHIN:.0f} s") from None
-
-
-def _known(folder: Path) -> dict[str, Any]:
-    try:
-        known = json.loads((folder / "control.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return known if isinstance(known, dict) and {"url", "token"} <= known.keys() else {}

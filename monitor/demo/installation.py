@@ -21,14 +21,11 @@ import aiohttp
 from checks.units import show_duration
 from monitor.demo.inbox import Inbox
 from monitor.demo.process import NotStarted, Server
+from monitor.demo.telling import CannotDo as CannotDo
 
 Report = Callable[[str], None]
 InstallationT = TypeVar("InstallationT", bound="Installation")
 ServerT = TypeVar("ServerT", bound=Server)
-
-
-class CannotDo(Exception):
-    """A wish that the installation can't fulfil, with the reason in one sentence."""
 
 
 @dataclass(frozen=True)

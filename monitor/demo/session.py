@@ -18,12 +18,12 @@ import asyncpg
 from redis.exceptions import RedisError
 
 from monitor.config.problems import ConfigError
-from monitor.demo.control import Control, ask, home, the_only_one
-from monitor.demo.faults import listed
+from monitor.demo.control import Control, the_only_one
 from monitor.demo.hurry import ABOUT, VARIABLE, Hurried, prepare
 from monitor.demo.installation import CannotDo, Installation, Job
 from monitor.demo.installations import installation
 from monitor.demo.process import ASK_EVERY, LAUNCH, NotStarted, ended
+from monitor.demo.telling import home
 
 SHOWN = 8
 """Faults that the banner names, if there are no more than that."""
@@ -49,24 +49,6 @@ async def run(listen: str = "127.0.0.1:9876", system: str = "shop", configuratio
     except OSError as why:
         _complain(f"cannot start the demo: {why}")
     return 1
-
-
-def tell(action: str, what: str | None = None, system: str | None = None) -> int:
-    """Tell the demo in the other terminal to break, to heal or to say how it is; exit 0, or 1 with a sentence.
-
-    What can be broken is also said of a system that does not run.
-    """
-    try:
-        if action == "faults" and system:
-            _say(listed(installation(system)))
-            return 0
-        if action == "break" and not what:
-            raise CannotDo("cannot break nothing; `runwatch demo faults` says what can be broken")
-        _say(ask(action, what))
-    except CannotDo as why:
-        _complain(str(why))
-        return 1
-    return 0
 
 
 async def _run(started: Installation, listen: str, configuration: Path | None) -> int:

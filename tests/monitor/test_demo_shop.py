@@ -20,13 +20,13 @@ import pytest_asyncio
 
 from checks.base import Failed, Reason, Run
 from checks.http import Http
-from monitor.demo.control import Control, ask, the_only_one
+from monitor.demo.control import Control, the_only_one
 from monitor.demo.hurry import prepare
 from monitor.demo.installation import CannotDo
 from monitor.demo.installations.shop import CONFIGURATION, Shop
 from monitor.demo.process import free_port
 from monitor.demo.servers import Temporal
-from monitor.demo.session import tell
+from monitor.demo.telling import ask, tell
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
 from monitor.demo.inbox import Received
 from monitor.demo.installations.shop import CONFIGURATION, Shop
+from monitor.demo.process import free_port
 from tests.daemon import DEADLINE, Daemon
 from tests.skips import missing
 
@@ -113,3 +118,47 @@ async def test_the_metrics_of_the_shop_please_promtool(story: Story, tmp_path: P
     ours = "".join(line for line in text.splitlines(keepends=True) if "pg_locks_count" not in line)
     done = subprocess.run([promtool, "check", "metrics"], input=ours, text=True, capture_output=True)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
+
+
+async def test_a_system_of_the_five_is_broken_and_pages_live(tmp_path: Path):
+    words = [sys.executable, "-m", "monitor", "demo"]
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    listen = f"127.0.0.1:{free_port()}"
+    demo = subprocess.Popen(
+        [*words, "--system", "capliquify", "--listen", listen], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert demo.stdout is not None
+
+    async def told(*more: str) -> str:
+        asked = await asyncio.create_subprocess_exec(*words, *more, env=environment, stdout=asyncio.subprocess.PIPE)
+        said, _ = await asked.communicate()
+        return said.decode().strip()
+
+    try:
+        async with asyncio.timeout(50), aiohttp.ClientSession() as http:
+            lines: list[str] = []
+            while not any('"event":"watching"' in line for line in lines):
+                lines.append(await asyncio.to_thread(demo.stdout.readline))
+                assert lines[-1], "".join(lines)
+            said = "".join(lines)
+            assert "every check every 5s, no hold longer than 10s" in said
+            assert await told("break", "C03") == "PostgreSQL is killed"
+            inbox = next(line.split()[2] for line in lines if "The inbox" in line).rstrip("/")
+            async with http.get(f"{inbox}/messages?path=/v2/enqueue&at_least=1") as answer:
+                [page, *_] = await answer.json()
+            payload = page["body"]["payload"]
+            assert (payload["class"], payload["severity"]) == ("DatabaseDown", "critical")
+            async with http.get(inbox) as answer:
+                assert "<dt>to</dt><dd>capliquify-on-call</dd>" in await answer.text()
+            status = await told("status")
+            assert status.startswith("C03 is broken: PostgreSQL is killed")
+            missing = [line.split(" does not run here")[0] for line in status.splitlines() if "does not run" in line]
+            assert all(f"Not here     {part}: " in said for part in missing)
+            demo.send_signal(signal.SIGINT)
+            await asyncio.to_thread(demo.communicate)
+            assert demo.returncode == 0
+            assert not (tmp_path / "runwatch" / "demo" / "run").exists()
+    finally:
+        demo.kill()
+        demo.wait()
+        demo.stdout.close()
