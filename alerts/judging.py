@@ -51,6 +51,7 @@ class Judging:
         self._standings: dict[str, Standing] = {}
         self._judged: dict[str, float] = {}
         self._symptoms: set[str] = set()
+        self._looks_back: dict[ThresholdKey, float] = {}
         self._answered: dict[str, float] = {}
         self._injected: set[ThresholdKey] = set()
         self._flapping = FlappingAlerts()
@@ -81,6 +82,8 @@ class Judging:
             key: replace(self._standings.get(key, Standing(now)), patience=plan.patience.get(key, 10.0))
             for key in causes
         }
+        dependent = [threshold for key in plan.ancestors for threshold in plan.thresholds.get(key, ())]
+        self._looks_back = {threshold.key: _looks_back(threshold) for threshold in dependent if threshold.when.asks}
         before, self._windows, self._asked_of = (self._windows, self._asked_of), {}, {}
         for key, thresholds in plan.thresholds.items():
             conditions = [c for t in thresholds for c in (t.when, t.resolve_when) if c is not None]
@@ -312,14 +315,8 @@ class Judging:
         if alert.fingerprint not in self._judged:
             return Withheld("known from before a restart: asking again", (alert.check,))
         ancestors = self.plan.ancestors.get(alert.check, ())
-        judged_at, reach = self._judged[alert.fingerprint], self._looks_back(alert)
+        judged_at, reach = self._judged[alert.fingerprint], self._looks_back.get(alert.threshold_key, 0.0)
         return withheld(alert, judged_at, ancestors, self._standings, alarmed, now, reach)
-
-    def _looks_back(self, alert: Alert) -> float:
-        """How far into the past its condition looks for what happened, in seconds; what is usual is not meant."""
-        conditions = [one.when for one in self.plan.thresholds.get(alert.check, ()) if one.key == alert.threshold_key]
-        asked = [ask.seconds for when in conditions for ask in when.asks if ask.function != "baseline"]
-        return min(max(asked, default=0.0), LONGEST_HANGOVER)
 
     def alarmed(self) -> set[str]:
         """The checks that have an alert of their own, pending or firing."""
@@ -336,6 +333,12 @@ class Judging:
         self._judged.pop(mark, None)
         self._symptoms.discard(mark)
         self.changed[mark] = None
+
+
+def _looks_back(threshold: Threshold) -> float:
+    """How far into the past a condition looks for what has happened, in seconds; what is usual is not meant."""
+    asked = [ask.seconds for ask in threshold.when.asks if ask.function != "baseline"]
+    return min(max(asked, default=0.0), LONGEST_HANGOVER)
 
 
 def _braces(labels: Labels) -> str:
