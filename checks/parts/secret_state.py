@@ -82,7 +82,8 @@ def _compared(value: bytes, state: State | None, made: float, now: float) -> Sta
     salt = bytes.fromhex(state.salt) if state else os.urandom(16)
     fingerprint = hashlib.scrypt(value, salt=salt, n=COST, r=8, p=1, maxmem=64 * 2**20).hex()[:64]
     if state is not None and fingerprint == state.hash:
-        return state
+        # A file that is older than what we know, and holds the same, has held it since.
+        return state if made >= state.since else state.model_copy(update={"since": made})
     return State(salt=salt.hex(), hash=fingerprint, since=made if state is None else max(made, state.since))
 
 

@@ -168,10 +168,10 @@ class Lavandaria(Parts):
 
     @fault("L04.latency", "each query takes longer than it did")
     async def queries_slower(self) -> AsyncIterator[None]:
-        async with self.connections(40) as held:
+        async with self.connections(30) as held:
 
             async def ask() -> None:
-                await asyncio.gather(*(one.execute("SELECT pg_sleep(0.4)") for one in held))
+                await asyncio.gather(*(one.execute("SELECT pg_sleep(0.5)") for one in held))
 
             async with self.each_minute(ask):
                 yield

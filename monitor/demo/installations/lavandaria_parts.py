@@ -69,6 +69,7 @@ class Parts(Installation):
         self.write_env(secrets.token_hex(32), 30 * DAY)
         self.backups = Backups(self.folder / "backups", lambda: self.now())
         await self.backups.make(self.database, NAME, self.uploads)
+        await self.backups.keep()
         self.every(3600, self.backups.keep)
         self.every(60, self._minute)
         await self.inbox.mail.start()
