@@ -10,7 +10,10 @@ from monitor.demo.servers import Postgres
 
 
 class ClockedPostgres(Postgres):
-    """PostgreSQL under libfaketime: its wall clock is `ahead` of the machine's. How long things take stays true."""
+    """PostgreSQL under libfaketime: its wall clock is `ahead` of the machine's. How long things take stays true.
+
+    Over a stop and a start it goes on as it was.
+    """
 
     def ahead(self, seconds: float) -> None:
         """Have its clock go so far ahead of the machine's from now on; 0 puts it right."""
@@ -25,7 +28,8 @@ class ClockedPostgres(Postgres):
 
     async def _prepare(self) -> None:
         await super()._prepare()
-        self.ahead(0.0)
+        if not self._clock.exists():
+            self.ahead(0.0)
 
     def _environment(self) -> dict[str, str]:
         return super()._environment() | {
