@@ -11,6 +11,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY monitor monitor
 COPY checks checks
 COPY alerts alerts
+COPY deploy/systems deploy/systems
+COPY docs/coverage.json docs/coverage.json
 RUN /opt/runwatch/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps . \
     && /opt/runwatch/bin/pip uninstall --yes pip
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from monitor.demo.installations import NAMES, installation
 from monitor.demo.installations.shop import Shop
 from monitor.demo.telling import tell
 
+ROOT = Path(__file__).parents[2]
 SYSTEM = """\
 system: shop
 severities: {P0: critical}
@@ -139,3 +144,21 @@ def test_every_system_says_what_can_be_broken(name: str, capsys: pytest.CaptureF
 def test_a_system_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert tell("faults", system="kitchen") == 1
     assert "there is no system 'kitchen' to simulate; there are capliquify, dakkah" in capsys.readouterr().err
+
+
+def test_the_wheel_carries_the_systems(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    program = "from pathlib import Path; from monitor.demo.installations import NAMES, installation; "
+    program += "print([installation(name)(Path()).configuration for name in NAMES])"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    ask = [sys.executable, "-P", "-c", program]
+    said = subprocess.run(ask, text=True, capture_output=True, check=True, cwd=tmp_path, env=environment).stdout
+    installed = tmp_path / "installed/monitor/demo"
+    for name in NAMES:
+        file = installed / (f"shipped/{name}/system.yaml" if name != "shop" else "configuration/runwatch.yaml")
+        assert str(file) in said and file.exists() and (file.parent / "playbooks.md").exists()
+    assert (installed / "shipped/coverage.json").exists()
