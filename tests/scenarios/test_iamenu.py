@@ -74,3 +74,53 @@ ROWS = (
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
 async def test_fault(watch: Watch, row: Row) -> None:
     await row.play(watch, ON_CALL)
+
+
+async def test_what_is_usual_is_known_after_an_hour(watch: Watch) -> None:
+    """W04 by the errors of the last hour, W05 by the size of the index."""
+    watch.only = {"iamenu/logs", "iamenu/log-files", "iamenu/database", "iamenu/search-index"}.__contains__
+    await watch.quiet("70m")
+    await watch.breaks("W04")
+    page = await watch.paged("ErrorsOverBaseline", "HIGH", to=ON_CALL, within="2m")
+    page.says("community", "docker logs --since 15m")
+    await watch.heals()
+    await watch.resolved("ErrorsOverBaseline", within="7m")
+    await watch.breaks("W05.growth")
+    await watch.paged("SearchIndexGrew", "MEDIUM", to=TEAM_LEAD, within="6m")
+    await watch.heals()
+    await watch.resolved("SearchIndexGrew", within="6m")
+
+
+async def test_a_charge_that_looks_double_is_told_until_its_hour_is_over(watch: Watch) -> None:
+    watch.only = "iamenu/stripe".__eq__
+    await watch.quiet("10m")
+    await watch.breaks("W08.charges")
+    page = await watch.paged("DuplicateCharges", "CRITICAL", to=ON_CALL, within="65s")
+    page.says("10 s after")
+    await watch.heals()
+    await watch.resolved("DuplicateCharges", within="65m")
+
+
+async def test_a_service_that_is_down_because_redis_is_has_a_page_of_its_own(watch: Watch) -> None:
+    await watch.quiet("10m")
+    await watch.breaks("W03")
+    await watch.paged("SearchDown", "HIGH", to=ON_CALL, within="35s", also=("CacheDown",))
+    await watch.paged("CacheDown", "CRITICAL", to=ON_CALL, within="35s", also=("SearchDown",))
+    await watch.heals()
+    await watch.resolved("SearchDown", "CacheDown", within="35s")
+
+
+async def test_critical_goes_up_to_the_cto_and_high_to_the_manager(watch: Watch) -> None:
+    manager, cto = "pagerduty iamenu-engineering-manager", "pagerduty iamenu-cto"
+    watch.only = {"iamenu/api", "iamenu/grafana", "iamenu/database"}.__contains__
+    await watch.quiet("2m")
+    await watch.breaks("W06")
+    await watch.paged("GrafanaDown", "HIGH", to=ON_CALL, within="35s")
+    await watch.breaks("W01.status")
+    await watch.paged("ApiDown", "CRITICAL", to=ON_CALL, within="35s")
+    await watch.passes("35m")
+    told = {(name, one.to): one.at - watch.broke_at for one in reversed(watch.since_fault()) for name in one.firing}
+    assert 300 <= told["ApiDown", manager] < 336
+    assert 600 <= told["ApiDown", cto] < 636
+    assert 1795 <= told["GrafanaDown", manager] < 1836
+    assert ("GrafanaDown", cto) not in told

@@ -47,7 +47,7 @@ class Cache(Installation):
             self.valkey.url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=2,
         )  # fmt: skip
         self.stack.push_async_callback(self.redis.aclose)
-        self.mails = await self.stack.enter_async_context(BullQueue(self.valkey, "email"))
+        self.mails = await self.stack.enter_async_context(BullQueue(self.valkey, "email", keeps=100))
         await self.mails.run(60)
         self.environment["IAMENU_REDIS_URL"] = self.valkey.url
         self.every(15, self._look_up)

@@ -20,13 +20,16 @@ COMES_OFF, FAILS, HANGS = "send", "bad", "stuck"
 class BullQueue:
     """One queue in a Valkey, with a worker. Both find the server again after it was down.
 
-    `failure` is what a failing job fails with.
+    `failure` is what a failing job fails with, `keeps` how many of the jobs that came off are kept; else all are.
     """
 
-    def __init__(self, server: Valkey, name: str, *, failure: str = "no such mailbox") -> None:
+    def __init__(
+        self, server: Valkey, name: str, *, failure: str = "no such mailbox", keeps: int | None = None
+    ) -> None:
         self.server = server
         self.name = name
         self.failure = failure
+        self._options: dict[str, Any] = {} if keeps is None else {"removeOnComplete": {"count": keeps}}
         self._queue: Queue | None = None
         self._worker: Worker | None = None
         self._ended = self._hanging = 0
@@ -83,7 +86,9 @@ class BullQueue:
     async def add(self, count: int = 1, what: str = COMES_OFF, **options: Any) -> None:
         """Add so many jobs; `options` are BullMQ's own, such as `delay` and `timestamp` in milliseconds."""
         assert self._queue is not None, "start it first"
-        await self._queue.addBulk([{"name": what, "data": {}, "opts": dict(options)} for _ in range(count)])
+        await self._queue.addBulk(
+            [{"name": what, "data": {}, "opts": {**self._options, **options}} for _ in range(count)]
+        )
 
     async def run(self, succeed: int, *, fail: int = 0) -> None:
         """Let the worker do so many jobs that come off and so many that fail, and return when they have ended."""
