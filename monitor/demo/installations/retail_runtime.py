@@ -13,9 +13,9 @@ from monitor.demo.parts.kubernetes import ApiServer, box, deployment, end, pod
 from monitor.demo.parts.machine import Load, Machine
 
 CONTAINERS = ("api", "web", "postgres", "redis", "nginx")
-MEMORY = "24m"
-HELD = 23 * 2**20
-"""Bytes of that which the API can be told to hold."""
+MEMORY = "64m"
+HELD = 59 * 2**20
+"""Bytes of that which the API can be told to hold; what is left is enough to tell it to let go."""
 API = """
 echo LOG [NestApplication] Nest application successfully started
 while true; do

@@ -191,11 +191,9 @@ class RetailServices(RetailData):
         yield
         self.queue.work()
         self.worker_pings = True
-        await self._sign_of_life()
 
     @fault("R17.silent", "the worker is connected, and gives no sign of life")
     async def worker_silent(self) -> AsyncIterator[None]:
         self.worker_pings = False
         yield
         self.worker_pings = True
-        await self._sign_of_life()
