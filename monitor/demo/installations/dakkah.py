@@ -20,7 +20,7 @@ class Dakkah(DakkahShop, DakkahMoney, DakkahWorkflows, DakkahUpkeep):
         """Start every part; what does not need another starts at the same time."""
         self.environment |= {
             "DAKKAH_PAGERDUTY_KEY": self.pagerduty_key("dakkah-on-call"),
-            "DAKKAH_VACUUM_CRON": self._half_a_day_from_now(),
+            "DAKKAH_VACUUM_HOUR": str(int(self.now() // 3600 + 12) % 24),  # never while somebody looks
         }
         await asyncio.gather(self._start_shop_and_upkeep(), self.start_workflows(), self.start_money())
 
@@ -28,8 +28,3 @@ class Dakkah(DakkahShop, DakkahMoney, DakkahWorkflows, DakkahUpkeep):
         await self.start_data()
         await self.start_shop()
         await self.start_upkeep(self.database.address_for("postgres", self.database.password, "medusa"))
-
-    def _half_a_day_from_now(self) -> str:
-        """When the weekly vacuum runs, in cron's words: never while somebody looks."""
-        hour = int(self.now() // 3600 + 12) % 24
-        return f"0 {hour} * * *"
