@@ -158,7 +158,7 @@ class Lavandaria(Parts):
 
     @fault("L04", "nearly all connections of the database are taken")
     async def connections_taken(self) -> AsyncIterator[None]:
-        async with self.connections(round(CONNECTIONS * 0.85)):
+        async with self.connections(round(CONNECTIONS * 0.82)):
             yield
 
     @fault("L04.slow", "a report takes over a second, again and again")

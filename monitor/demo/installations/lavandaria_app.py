@@ -103,7 +103,7 @@ class Application:
     async def _rows(self, query: str, *values: Any) -> list[asyncpg.Record]:
         if self._pool is None:
             self._pool = await asyncpg.create_pool(
-                self._database, min_size=0, max_size=10, timeout=PATIENCE, command_timeout=PATIENCE
+                self._database, min_size=0, max_size=5, timeout=PATIENCE, command_timeout=PATIENCE
             )
         began = monotonic()
         rows: list[asyncpg.Record] = await self._pool.fetch(query, *values)

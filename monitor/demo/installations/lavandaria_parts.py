@@ -25,7 +25,7 @@ NAME = "lavandaria"
 ORIGIN = "https://lavandaria.example.com"
 MIB = 2**20
 DAY = 86_400.0
-CONNECTIONS = 60
+CONNECTIONS = 80
 """That the database takes."""
 SETTINGS = {
     "shared_preload_libraries": "pg_stat_statements", "max_connections": str(CONNECTIONS), "track_io_timing": "on",
