@@ -72,6 +72,17 @@ async def test_a_file_that_is_written_anew_with_the_same_secret_does_not_make_it
     assert value(await look(path, memory, NOW + 4 * DAY, **fields), "age_seconds") == 2 * DAY
 
 
+async def test_an_older_file_with_the_same_secret_shows_that_it_is_older(tmp_path: Path) -> None:
+    path = put(tmp_path / ".env", f"SESSION_SECRET={SECRET}\n", DAY)
+    memory: Memory = {}
+    fields: dict[str, Any] = {"variable": "SESSION_SECRET"}
+    assert value(await look(path, memory, **fields), "age_seconds") == DAY
+    put(path, f"SESSION_SECRET={SECRET}\n", 50 * DAY)
+    assert value(await look(path, memory, **fields), "age_seconds") == 50 * DAY
+    put(path, f"SESSION_SECRET={SECRET}\n")
+    assert value(await look(path, memory, **fields), "age_seconds") == 50 * DAY
+
+
 async def test_what_is_kept_is_a_salted_hash_and_nothing_else(tmp_path: Path) -> None:
     path = put(tmp_path / "a", SECRET)
     one: Memory = {}
