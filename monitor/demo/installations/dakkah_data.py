@@ -61,7 +61,7 @@ class DakkahData(Installation):
         self.database, self.cache = await asyncio.gather(self.server(postgres), self.server(valkey))
         administrator = await self.database.connect()
         await administrator.execute("CREATE ROLE medusa LOGIN PASSWORD 'orders'")
-        await administrator.execute("CREATE ROLE runwatch LOGIN PASSWORD 'watching'; GRANT pg_monitor TO runwatch")
+        await administrator.execute("CREATE ROLE runwatch LOGIN PASSWORD 'watching-you'; GRANT pg_monitor TO runwatch")
         await administrator.execute(f"CREATE DATABASE {DATABASE}")
         await administrator.close()
         await self.as_superuser(TABLES)
@@ -70,7 +70,7 @@ class DakkahData(Installation):
         # A statement that was never slow is known to be slow only when it is so for a second time.
         await self._customers_wait()
         self.environment |= {
-            "DAKKAH_DATABASE_URL": self.database.address_for("runwatch", "watching", DATABASE),
+            "DAKKAH_DATABASE_URL": self.database.address_for("runwatch", "watching-you", DATABASE),
             "DAKKAH_REDIS_URL": self.cache.url,
         }
         self.every(60, self.trade)
