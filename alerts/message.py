@@ -100,8 +100,9 @@ def _most_important(
 
 
 def impact(alert: Alert, plan: Plan, failing: Collection[str]) -> list[str]:
-    """What can't succeed while this fires, near and far; those that fail already say so."""
+    """What can't succeed while this fires: first what fails already, which it says, then what others need."""
     dependents = plan.dependents.get(alert.check, ())
     if not dependents or alert.phase is not Phase.FIRING:
         return []
-    return [f"{key} (failing)" if key in failing else key for key in dependents]
+    first = sorted(dependents, key=lambda key: (key not in failing, -len(plan.dependents.get(key, ()))))
+    return [f"{key} (failing)" if key in failing else key for key in first]

@@ -1,5 +1,7 @@
 """What one message holds: the worst first, causes before symptoms, the rest counted; and several messages as one."""
 
+from dataclasses import replace
+
 import pytest
 
 from alerts.message import MOST_TALLIED, compose, impact, merged
@@ -94,8 +96,10 @@ def test_a_button_is_offered_only_where_somebody_listens():
 
 def test_impact_names_what_can_not_succeed_and_what_already_fails():
     down = fires("A", check="shop/database")
-    assert impact(down, PLAN, ["shop/cart"]) == ["shop/web", "shop/cart (failing)"]
+    assert impact(down, PLAN, ["shop/cart"]) == ["shop/cart (failing)", "shop/web"]
     assert composed(down, failing=("shop/web",)).alerts[0].impact == ["shop/web (failing)", "shop/cart"]
+    deep = replace(PLAN, dependents=PLAN.dependents | {"shop/cart": ("shop/till",)})
+    assert impact(down, deep, []) == ["shop/cart", "shop/web"], "what others need goes before what nobody needs"
     assert impact(fires("A", check="shop/database", phase=Phase.INACTIVE), PLAN, []) == []
     assert impact(fires("A", check="shop/cart"), PLAN, []) == []
 
