@@ -122,7 +122,6 @@ class Lavandaria(Parts):
 
     @fault("L05", "a table is renamed, and what customers ask for fails")
     async def table_renamed(self) -> AsyncIterator[None]:
-        self.engine()
         await self.sql("ALTER TABLE prices RENAME TO prices_old")
         await self.customers(*[self.asks_for_prices() for _ in range(15)])
         yield
@@ -130,7 +129,6 @@ class Lavandaria(Parts):
 
     @fault("L05.slow", "customers wait for a table that somebody has locked for a second")
     async def table_locked(self) -> AsyncIterator[None]:
-        self.engine()
         connection = await self.database.connect(NAME)
         try:
             async with connection.transaction():
@@ -144,13 +142,11 @@ class Lavandaria(Parts):
 
     @fault("L05.passwords", "somebody tries passwords, and is stopped by the limit a dozen times")
     async def passwords_tried(self) -> AsyncIterator[None]:
-        self.engine()
         await self.customers(*[self.tries_password("203.0.113.7") for _ in range(22)])
         yield
 
     @fault("L06", "somebody tries passwords as fast as possible")
     async def passwords_hammered(self) -> AsyncIterator[None]:
-        self.engine()
         await self.customers(*[self.tries_password("203.0.113.8") for _ in range(60)])
         yield
 

@@ -94,7 +94,7 @@ class Containers:
         mark = f"audit {secrets.token_hex(8)}"
         self.tell(mark)
         async with asyncio.timeout(DONE_WITHIN):
-            while mark not in await self.podman("logs", "--tail", "3", APPLICATION):
+            while mark not in await self.podman("logs", "--tail", "50", APPLICATION):
                 pass
 
     def tell(self, line: str) -> None:

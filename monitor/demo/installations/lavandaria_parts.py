@@ -17,6 +17,7 @@ from monitor.demo.installations.lavandaria_app import SCHEMA, Application
 from monitor.demo.installations.lavandaria_backups import Backups
 from monitor.demo.installations.lavandaria_containers import APPLICATION, DATABASE, Containers
 from monitor.demo.parts.disk import Disk
+from monitor.demo.parts.recorded_engine import RecordedEngine
 from monitor.demo.parts.site import Site
 from monitor.demo.servers import Postgres
 
@@ -41,7 +42,7 @@ class Parts(Installation):
     name = NAME
 
     async def set_up(self) -> None:
-        """Start every part; without root there are neither disks of our own nor containers."""
+        """Start every part; without root there are no disks of our own, and what seems an engine of containers."""
         self.password = secrets.token_hex(12)
         self.minutely: list[Callable[[], Awaitable[object]]] = []
         self.uploads_disk = Disk(self.folder / "uploads-disk", 64 * MIB)
@@ -57,13 +58,15 @@ class Parts(Installation):
         self.site = Site()
         self.containers = Containers(self.folder / "app", self.database.port, self.site.port)
         self.application = Application(
-            self.site, self.application_dsn, self.uploads, (ORIGIN,), self.containers.tell, lambda: self.now()
+            self.site, self.application_dsn, self.uploads, (ORIGIN,), self._log, lambda: self.now()
         )
         self.stack.push_async_callback(self.containers.stop)
-        contained = await self.if_possible(CONTAINERS, self.containers.start())
+        self.recorded: RecordedEngine | None = None
+        if not await self.if_possible(CONTAINERS, self.containers.start()):
+            self.recorded = await self.stack.enter_async_context(RecordedEngine(DATABASE, APPLICATION))
         self.stack.push_async_callback(self.application.stop)
         await self.application.start()
-        if contained:
+        if self.recorded is None:
             await self.containers.look()
         self.env_file = self.folder / "env"
         self.write_env(secrets.token_hex(32), 30 * DAY)
@@ -76,7 +79,7 @@ class Parts(Installation):
         self.environment |= accounts | {
             "LAVANDARIA_URL": self.site.url,
             "LAVANDARIA_ORIGIN": ORIGIN,
-            "LAVANDARIA_ENGINE": self.containers.engine.url,
+            "LAVANDARIA_ENGINE": self.recorded.url if self.recorded else self.containers.engine.url,
             "LAVANDARIA_UPLOADS_DISK": _mount_of(self.uploads_disk.folder),
             "LAVANDARIA_DATABASE_DISK": _mount_of(self.database_disk.folder),
             "LAVANDARIA_BACKUPS": str(self.backups.folder),
@@ -108,6 +111,12 @@ class Parts(Installation):
     def application_dsn(self) -> str:
         """The database as the application reaches it."""
         return self.database.address_for(NAME, self.password, NAME)
+
+    def _log(self, line: str) -> None:
+        if self.recorded is None:
+            self.containers.tell(line)
+        else:
+            self.recorded.log(APPLICATION, line)
 
     def engine(self) -> Containers:
         """The containers; CannotDo where there are none."""
@@ -190,7 +199,8 @@ class Parts(Installation):
     async def customers(self, *requests: Awaitable[object]) -> None:
         """Have them all done, and wait until the container has logged all of it."""
         await asyncio.gather(*requests)
-        await self.containers.done()
+        if self.recorded is None:
+            await self.containers.done()
 
     async def asks_for_prices(self) -> int:
         """A customer asks for the prices; gives the status."""
