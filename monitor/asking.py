@@ -31,10 +31,11 @@ class Demand:
     def worst(self, seconds: float) -> int:
         """How much it asks in any so many seconds at most.
 
-        In these, every probe fails and uses up its retries; everything that it depends on comes back, and everything
-        that depends on it begins to fail, once each and at a time of its own; and it is diagnosed.
+        In these, the daemon has just started, and asked it beside its beat; every probe fails and uses up its retries;
+        everything that it depends on comes back, and everything that depends on it begins to fail, once each and at a
+        time of its own; and it is diagnosed.
         """
-        probes = math.ceil(seconds / self.interval) + self.at_once
+        probes = math.ceil(seconds / self.interval) + 1 + self.at_once
         return probes * self.attempts * self.asks.most + self.asks.diagnosis
 
 

@@ -29,13 +29,13 @@ def problems(folder: Path, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("demand", "seconds", "usual", "worst"),
     [
-        (Demand("a", Asks("x"), 30, 1), 60, 2, 2),
-        (Demand("a", Asks("x"), 30, 3), 60, 2, 6),
-        (Demand("a", Asks("x"), 45, 1), 60, 60 / 45, 2),
-        (Demand("a", Asks("x"), 300, 2), 60, 0.2, 2),
-        (Demand("a", Asks("x"), 30, 2, at_once=3), 60, 2, 10),
-        (Demand("a", Asks("x", 2, 5), 60, 2), 60, 2, 10),
-        (Demand("a", Asks("x", 0.5, 1, diagnosis=7), 60, 1), 120, 1, 9),
+        (Demand("a", Asks("x"), 30, 1), 60, 2, 3),
+        (Demand("a", Asks("x"), 30, 3), 60, 2, 9),
+        (Demand("a", Asks("x"), 45, 1), 60, 60 / 45, 3),
+        (Demand("a", Asks("x"), 300, 2), 60, 0.2, 4),
+        (Demand("a", Asks("x"), 30, 2, at_once=3), 60, 2, 12),
+        (Demand("a", Asks("x", 2, 5), 60, 2), 60, 2, 20),
+        (Demand("a", Asks("x", 0.5, 1, diagnosis=7), 60, 1), 120, 1, 10),
     ],
 )
 def test_how_much_is_asked(demand: Demand, seconds: float, usual: float, worst: int) -> None:
@@ -83,17 +83,17 @@ def test_an_outage_asks_what_depends_and_what_is_depended_on_once_more(tmp_path:
 
 
 def test_a_limit_that_is_kept_stands_in_the_configuration(tmp_path: Path) -> None:
-    said = "[{name: API, match: 'https://shop.example/store/*', requests: 140}]"
+    said = "[{name: API, match: 'https://shop.example/store/*', requests: 180}]"
     assert configured(tmp_path, CHECKS % said).limits == (
-        Limit("shop", "API", ("https://shop.example/store/*",), 140, 60, 0.1),
+        Limit("shop", "API", ("https://shop.example/store/*",), 180, 60, 0.1),
     )
 
 
 def test_one_that_the_checks_may_come_over_is_refused_with_all_of_them(tmp_path: Path) -> None:
-    [problem] = problems(tmp_path, CHECKS % "[{name: API, match: ['https://shop.example/store/*'], requests: 139}]")
+    [problem] = problems(tmp_path, CHECKS % "[{name: API, match: ['https://shop.example/store/*'], requests: 179}]")
     assert problem == (
-        "4:14: systems[0].limits[0]: API allows 139 requests in 1m, 13.9 of them ours (share 10 %); at worst the "
-        "checks ask 14: shop/health 8, mall/items 6. Ask less often, or with fewer retries, or set a larger share"
+        "4:14: systems[0].limits[0]: API allows 179 requests in 1m, 17.9 of them ours (share 10 %); at worst the "
+        "checks ask 18: shop/health 10, mall/items 8. Ask less often, or with fewer retries, or set a larger share"
     )
 
 
@@ -101,8 +101,8 @@ def test_many_checks_are_named_by_those_that_ask_most(tmp_path: Path) -> None:
     one = "{kind: http, url: 'http://a.example/%d', interval: %ds, retries: 0}"
     checks = ", ".join(one % (number, 10 * number) for number in range(1, 8))
     [problem] = problems(tmp_path, f"limits: [{{name: A, match: '*', requests: 1}}]\nchecks: [{checks}]")
-    assert "ask 17: default/a.example-1 6, default/a.example-2 3, default/a.example-3 2, " in problem
-    assert "default/a.example-4 2 and 3 more. Ask less" in problem
+    assert "ask 24: default/a.example-1 7, default/a.example-2 4, default/a.example-3 3, " in problem
+    assert "default/a.example-4 3 and 3 more. Ask less" in problem
 
 
 @pytest.mark.parametrize(

@@ -283,21 +283,21 @@ def test_requests_says_how_much_is_asked_of_whom_and_of_each_limit(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split() for line in done.stdout.splitlines()] == [
         ["USUAL/MIN", "WORST/MIN", "WHAT", "OF", "BY"],
-        ["2", "4", "connections", "127.0.0.1:25", "mail/smtp"],
-        ["1", "3", "requests", "http://127.0.0.1:1/", "shop/front"],
+        ["2", "6", "connections", "127.0.0.1:25", "mail/smtp"],
+        ["1", "6", "requests", "http://127.0.0.1:1/", "shop/front"],
         [],
         ["LIMIT", "ALLOWS", "OURS", "USUAL", "WORST", "OF", "IT", "BY"],
-        ["store", "API", "60", "in", "1m", "6", "1", "3", "5.0%", "shop/front"],
+        ["store", "API", "60", "in", "1m", "6", "1", "6", "10.0%", "shop/front"],
     ]
     only = json.loads(runwatch("requests", "-c", str(file), "--system", "shop", "--json").stdout)
     assert only == {
         "targets": [
             {"target": "http://127.0.0.1:1/", "method": "GET", "what": "requests", "checks": ["shop/front"],
-             "usual_per_minute": 1.0, "worst_per_minute": 3}
+             "usual_per_minute": 1.0, "worst_per_minute": 6}
         ],
         "limits": [
             {"system": "shop", "name": "store API", "match": ["http://127.0.0.1:1/*"], "requests": 60, "per": 60.0,
-             "share": 0.1, "ours": 6.0, "checks": ["shop/front"], "usual": 1.0, "worst": 3, "worst_share": 0.05}
+             "share": 0.1, "ours": 6.0, "checks": ["shop/front"], "usual": 1.0, "worst": 6, "worst_share": 0.1}
         ],
     }  # fmt: skip
     assert "limits" in runwatch("requests", "-c", str(file), "--system", "mail", "--json").stdout
@@ -313,4 +313,4 @@ def test_requests_of_a_configuration_that_asks_nobody_or_too_much(tmp_path):
     file.write_text(ASKED.replace("requests: 60", "requests: 20"))
     refused = runwatch("requests", "-c", str(file))
     assert refused.returncode == 1
-    assert "at worst the checks ask 3: shop/front 3" in refused.stderr
+    assert "at worst the checks ask 6: shop/front 6" in refused.stderr
