@@ -98,7 +98,7 @@ def test_impact_names_what_can_not_succeed_and_what_already_fails():
     down = fires("A", check="shop/database")
     assert impact(down, PLAN, ["shop/cart"]) == ["shop/cart (failing)", "shop/web"]
     assert composed(down, failing=("shop/web",)).alerts[0].impact == ["shop/web (failing)", "shop/cart"]
-    deep = replace(PLAN, dependents=PLAN.dependents | {"shop/cart": ("shop/till",)})
+    deep = replace(PLAN, dependents=PLAN.dependents | {"shop/cart": ("shop/till", "shop/bill")})
     assert impact(down, deep, []) == ["shop/cart", "shop/web"], "what others need goes before what nobody needs"
     assert impact(fires("A", check="shop/database", phase=Phase.INACTIVE), PLAN, []) == []
     assert impact(fires("A", check="shop/cart"), PLAN, []) == []
