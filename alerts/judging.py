@@ -199,7 +199,7 @@ class Judging:
             # Where a comparison decides, the probe's sentence is about something else.
             about = not judgement.limit
             alert.reason, alert.sentence = (result.reason or "", result.sentence) if about else ("", "")
-            alert.evidence = self._evidence(result, threshold.check)
+            alert.evidence = self._evidence(result, threshold.check, labels)
             alert.evidence += [one for one in self.diagnoses.of(alert.fingerprint) if one not in alert.evidence]
         if taken.event == "firing":
             alert.fired_at = now
@@ -272,11 +272,15 @@ class Judging:
         self.changed[alert.fingerprint] = alert
         self.transitions.append(Transition(alert.snapshot(), event, why))
 
-    def _evidence(self, result: Result, check: str) -> list[tuple[str, str]]:
-        units = self.plan.units.get(check, {})
+    def _evidence(self, result: Result, check: str, about: Labels) -> list[tuple[str, str]]:
+        """What was seen; of the measurements first those of the thing that the alert is about."""
+        units, wanted = self.plan.units.get(check, {}), {*about}
+        measurements = result.measurements
+        if wanted:
+            measurements = sorted(measurements, key=lambda one: not wanted.issubset(one[2]))
         read = [
             f"{name}{_braces(labels)} = {show(value, units.get(name, 'number'))}"
-            for name, value, labels in result.measurements[:MOST_EVIDENCE_LINES]
+            for name, value, labels in measurements[:MOST_EVIDENCE_LINES]
         ]
         return [*result.evidence, *([("Measured", "\n".join(read))] if read else [])]
 

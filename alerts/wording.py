@@ -104,7 +104,7 @@ def facts(alert: Alert, now: float) -> list[tuple[str, str]]:
         ("Severity", f"{severity_of(alert)} ({alert.severity.value})"),
         ("Since", f"{clock_time(alert.since)} ({show_duration(max(0.0, now - alert.since))} ago)"),
         ("Until", "" if firing else clock_time(alert.resolved_at)),
-        ("Which", which(alert)),
+        ("Which", "" if alert.measured and which(alert) in summary(alert, now) else which(alert)),
         ("Value", f"{alert.value} (limit: {alert.limit})" if alert.limit else ""),
         ("Target", alert.target),
         ("Reason", alert.reason),

@@ -74,7 +74,20 @@ def test_an_alert_about_one_label_set_says_which():
     line.probe("shop/queue", labels=(("queue", "mail"), ("host", "a")), depth=500)
     [alert] = line.told[-1].note.alerts
     assert summary(alert, line.now) == "queue=mail, host=a: 500, limit: over 100"
-    assert ("Which", "queue=mail, host=a") in facts(alert, line.now)
+    assert "Which" not in dict(facts(alert, line.now)), "once is enough"
+    alert.annotations["summary"] = "The queue is deep."
+    assert dict(facts(alert, line.now))["Which"] == "queue=mail, host=a"
+
+
+def test_evidence_begins_with_what_the_alert_is_about():
+    line = Timeline(plan(threshold("shop/queue", "depth > 100")))
+    known = [(f"noise{number}", 1.0, ()) for number in range(50)]
+    known += [("depth", 500.0, (("queue", "mail"),)), ("age", 7.0, (("host", "a"), ("queue", "mail")))]
+    line.engine.judging.observe("shop/queue", Result(Outcome.OK, line.now, 0.001, measurements=known), line.now)
+    [alert] = line.engine.judging.live()
+    [(title, text)] = alert.evidence
+    assert title == "Measured"
+    assert text.splitlines()[:3] == ["depth{queue=mail} = 500", "age{host=a, queue=mail} = 7", "noise0 = 1"]
 
 
 def test_a_label_set_whose_value_is_unknown_for_once_goes_on():
