@@ -79,7 +79,7 @@ async def test_fault(watch: Watch, row: Row) -> None:
 async def test_what_is_usual_is_known_after_an_hour(watch: Watch) -> None:
     """W04 by the errors of the last hour, W05 by the size of the index."""
     watch.only = {"iamenu/logs", "iamenu/log-files", "iamenu/database", "iamenu/search-index"}.__contains__
-    await watch.quiet("70m")
+    await watch.quiet("61m")
     await watch.breaks("W04")
     page = await watch.paged("ErrorsOverBaseline", "HIGH", to=ON_CALL, within="2m")
     page.says("community", "docker logs --since 15m")

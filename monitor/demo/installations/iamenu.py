@@ -24,7 +24,10 @@ class Iamenu(Services, Logs, Tools):
                 ("CTO", "iamenu-cto"),
             )
         }
-        async with asyncio.TaskGroup() as together:
-            for part in (self.start_database(), self.start_cache(), self.start_logs(), self.start_tools()):
-                together.create_task(part)
+        try:
+            async with asyncio.TaskGroup() as together:
+                for part in (self.start_database(), self.start_cache(), self.start_logs(), self.start_tools()):
+                    together.create_task(part)
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
         await self.start_services()

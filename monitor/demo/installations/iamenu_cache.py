@@ -17,8 +17,8 @@ from monitor.demo.process import ASK_EVERY
 from monitor.demo.servers import Valkey
 
 PRODUCTS = 300
-LOOKUPS = 100
-"""Of products, every quarter of a minute."""
+LOOKUPS = 120
+"""Of products, every twenty seconds: some between any two looks at Redis."""
 LIVES = 3600
 BLOB = "x" * 200_000
 NEARLY_FULL = 0.94
@@ -50,7 +50,7 @@ class Cache(Installation):
         self.mails = await self.stack.enter_async_context(BullQueue(self.valkey, "email", keeps=100))
         await self.mails.run(60)
         self.environment["IAMENU_REDIS_URL"] = self.valkey.url
-        self.every(15, self._look_up)
+        self.every(20, self._look_up)
         self.every(60, self._send)
 
     async def _look_up(self) -> None:
@@ -121,14 +121,20 @@ class Cache(Installation):
         async for key in self.redis.scan_iter(pattern, count=1000):
             await self.redis.unlink(key)
 
-    # --- what can go wrong ---------------------------------------------------------------------------------------
-
-    @fault("W02", "Redis is killed; the services go on without it")
-    async def cache_killed(self) -> AsyncIterator[None]:
+    @contextlib.asynccontextmanager
+    async def redis_killed(self) -> AsyncIterator[None]:
+        """Within it there is no Redis."""
         async with self._at_rest():
             await self.valkey.kill()
             yield
             await self.valkey.start()
+
+    # --- what can go wrong ---------------------------------------------------------------------------------------
+
+    @fault("W02", "Redis is killed; the services go on without it")
+    async def cache_killed(self) -> AsyncIterator[None]:
+        async with self.redis_killed():
+            yield
 
     @fault("W02.hits", "a release looks for half of what it wants under names that nobody writes")
     async def half_astray(self) -> AsyncIterator[None]:

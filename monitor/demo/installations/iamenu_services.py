@@ -100,10 +100,8 @@ class Services(Shop, Cache):
     @fault("W03", "Redis is killed, and the marketplace was released without its fallback")
     async def marketplace_needs_cache(self) -> AsyncIterator[None]:
         self.with_fallback = False
-        outage = self.cache_killed()
-        await anext(outage)
-        yield
-        await anext(outage, None)
+        async with self.redis_killed():
+            yield
         self.with_fallback = True
 
     @fault("W05", "all products are gone")

@@ -55,12 +55,12 @@ class Tools(Installation):
         }
         self._requests: tuple[tuple[float, str, float], ...] = ()
         self._paid = self.now() - HISTORY
-        self.every(60, self._pay)
-        self.every(60, self._come)
+        self.every(60, self._customers)
 
-    async def _pay(self) -> None:
-        """A customer has paid in each minute up to now."""
+    async def _customers(self) -> None:
+        """One has paid in each minute up to now."""
         now = self.now()
+        self._come()
         # Where the clock was put back, what was paid later has not happened yet.
         self.stripe.events[:] = [one for one in self.stripe.events if one["created"] <= now]
         self._paid = min(self._paid, now)
@@ -72,7 +72,7 @@ class Tools(Installation):
     async def _traffic_like(self, query: str, over: float, *requests: tuple[float, str, float]) -> AsyncIterator[None]:
         """From now on requests of these kinds (number, status, seconds) drown all others, until Prometheus knows it."""
         self._requests = requests
-        await self._come(100)
+        self._come(100)
         async with asyncio.timeout(WITHIN):
             await self.prometheus.until(query, lambda values: bool(values) and values[0] > over)
         yield
@@ -81,7 +81,7 @@ class Tools(Installation):
         async with asyncio.timeout(WITHIN):
             await self.prometheus.until(query, lambda values: bool(values) and values[0] < over)
 
-    async def _come(self, times: float = 1) -> None:
+    def _come(self, times: float = 1) -> None:
         for number, status, seconds in self._requests:
             self.traffic.came(times * number, status, seconds)
 
