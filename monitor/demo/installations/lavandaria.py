@@ -219,6 +219,12 @@ class Lavandaria(Parts):
             self.backups.files(SORTS[0])[3].unlink()
             yield
 
+    @fault("L11.month", "the backup of a month, most of a year ago, is gone")
+    async def backup_of_month_gone(self) -> AsyncIterator[None]:
+        async with self.backups_as_they_are():
+            self.backups.files(SORTS[0])[-4].unlink()
+            yield
+
     @fault("L11.uploads", "the last archive of uploads/ is damaged")
     async def archive_torn(self) -> AsyncIterator[None]:
         async with self.backups_as_they_are():
