@@ -29,7 +29,7 @@ def test_pages_say_nothing_untrue() -> None:
         ("# Here\n\nSee [it](#there).", "page.md has no section #there"),
         ("Run `runwatch chek`.", "invalid choice: 'chek'"),
         ("```sh\nrunwatch check --jsn\n```", "unrecognized arguments: --jsn"),
-        ("```sh\nA=b runwatch demo break everything | less\n```", "the demo has no part 'everything'"),
+        ("```sh\nA=b runwatch demo break everything | less\n```", "the demo has no fault 'everything'"),
         ("```console\n$ make coffee\n```", "the Makefile has no target 'coffee'"),
         ("```sh\n./nowhere\n```", "there is no program ./nowhere"),
         ("```sh\npython -m nowhere_at_all\n```", "there is no module 'nowhere_at_all'"),
