@@ -68,7 +68,7 @@ class Postgres(Server):
         """Set its clock ahead of ours by so much; what runs in it sees that at once."""
         assert self._own_clock, "it has our clock"
         new = self._clock.with_suffix(".new")
-        new.write_text(f"+{seconds:.3f}")
+        new.write_text(f"{seconds:+.3f}")
         new.chmod(0o644)
         new.replace(self._clock)
 

@@ -168,7 +168,7 @@ def _banner(started: Installation, page: str, shipped: Path, hurried: Hurried) -
         f"  Watched by   {_short(shipped)}, hurried: {ABOUT}",
     ]
     if hurried.slow:
-        lines.append(f"               but {', '.join(hurried.slow)}: they keep to the limits of those they ask")
+        lines.append(f"               slower, for the limits of those who are asked: {', '.join(hurried.slow)}")
     lines += [f"  Not here     {part}: {why}" for part, why in started.missing.items()]
     if hurried.left_out:
         lines.append(f"  Not asked    {', '.join(hurried.left_out)}")

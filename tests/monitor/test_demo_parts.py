@@ -12,15 +12,13 @@ import pytest
 from aiohttp import web
 
 from checks.queue import Queue
-from checks.temporal import Temporal as TemporalCheck
 from monitor.demo.certificates import Authority
 from monitor.demo.parts.bullmq import HANGS, BullQueue
 from monitor.demo.parts.kubernetes import ApiServer
 from monitor.demo.parts.prometheus import Prometheus
 from monitor.demo.parts.site import Site
-from monitor.demo.parts.workflows import Workflows
 from monitor.demo.process import Missing, program, wants_package
-from monitor.demo.servers import Temporal, Valkey
+from monitor.demo.servers import Valkey
 from tests.checks.probing import asked, value, values
 from tests.prometheus import prometheus
 from tests.servers import NewValkey
@@ -121,21 +119,6 @@ async def test_prometheus_scrapes_judges_and_tells_what_it_was_given(tmp_path: P
             await server.kill()
             await server.start()
             assert isinstance(server, Prometheus) and server.alive
-
-
-async def test_temporal_runs_fails_and_lets_wait_what_its_worker_is_given(temporal: Temporal, tmp_path: Path) -> None:
-    async with Workflows(tmp_path / "worker", temporal, "orders-of-the-parts") as orders:
-        check = TemporalCheck(
-            name="orders", address=temporal.address, task_queues=[{"name": orders.task_queue, "types": ["workflow"]}],
-            failures={"minimum": 4, "query": f'TaskQueue = "{orders.task_queue}"'},
-        )  # fmt: skip
-        await orders.run(3, fail=1)
-        assert value(await asked(check), "workflow_failure_ratio") == 0.25
-        await orders.kill()
-        await orders.put(120)
-        assert value(await asked(check), "backlog", type="workflow", task_queue=orders.task_queue) == 120
-        await orders.start()
-        await orders.run(1)
 
 
 async def test_a_bull_queue_works_fails_hangs_and_waits(new_valkey: NewValkey) -> None:

@@ -9,9 +9,8 @@ from contextlib import AsyncExitStack
 import asyncpg
 
 from monitor.demo.installation import Installation, fault
-from monitor.demo.parts.clocked_postgres import ClockedPostgres
 from monitor.demo.process import ASK_EVERY
-from monitor.demo.servers import Valkey
+from monitor.demo.servers import Postgres, Valkey
 
 DATABASE = "medusa"
 CONNECTIONS = 20
@@ -20,7 +19,7 @@ RESERVED = 3
 DAY = 86_400.0
 WEEK_AND_A_DAY = 8 * DAY
 MEGABYTE = 1_000_000
-TAKEN_WITHIN = 10.0
+SHOWN_WITHIN = 10.0
 PATIENCE = 2.0
 """Seconds that the backend waits for its database."""
 PAY = "UPDATE payment SET captured_at = now() WHERE id = $1"
@@ -44,7 +43,7 @@ GRANT ALL ON ALL TABLES IN SCHEMA public TO medusa;
 class DakkahData(Installation):
     """PostgreSQL with the shop's tables, and Valkey with a limit of memory."""
 
-    database: ClockedPostgres
+    database: Postgres
     cache: Valkey
     application: str
     """The address with which the backend logs in to its database."""
@@ -56,7 +55,7 @@ class DakkahData(Installation):
             "shared_preload_libraries": "pg_stat_statements", "max_connections": str(CONNECTIONS),
             "superuser_reserved_connections": str(RESERVED), "autovacuum": "off",  # the runbook vacuums by hand
         }  # fmt: skip
-        postgres = ClockedPostgres(self.folder / "postgres", settings=settings)
+        postgres = Postgres(self.folder / "postgres", settings=settings, own_clock=True)
         valkey = Valkey(self.folder / "valkey", settings={"maxmemory": "20mb", "maxmemory-policy": "allkeys-lru"})
         self.database, self.cache = await asyncio.gather(self.server(postgres), self.server(valkey))
         administrator = await self.database.connect()
@@ -201,7 +200,10 @@ class DakkahData(Installation):
             async with holder.transaction():
                 await holder.execute(PAY, 2)
                 paying = asyncio.gather(*(customer.execute(PAY, 2) for customer in customers))
-                await holder.execute("SELECT pg_sleep(2.2)")
+                async with asyncio.timeout(SHOWN_WITHIN):
+                    while await holder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < len(customers):
+                        await asyncio.sleep(ASK_EVERY)
+                await holder.execute("SELECT pg_sleep(2.1)")
             await paying
         finally:
             for connection in (holder, *customers):
@@ -210,11 +212,11 @@ class DakkahData(Installation):
     def _week_passes(self) -> None:
         """It is never put back: what was vacuumed in the future would be strange."""
         self._ahead += WEEK_AND_A_DAY
-        self.database.ahead(self._ahead)
+        self.database.clock_ahead(self._ahead)
 
     async def _take(self, taken: AsyncExitStack, count: int) -> None:
         """Take so many connections, also those that somebody else has for a moment."""
-        async with asyncio.timeout(TAKEN_WITHIN):
+        async with asyncio.timeout(SHOWN_WITHIN):
             for _ in range(count):
                 while (connection := await self._connected()) is None:
                     await asyncio.sleep(ASK_EVERY)

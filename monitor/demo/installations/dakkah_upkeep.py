@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from monitor.demo.installation import Installation, fault
-from monitor.demo.parts.clocked_postgres import ClockedPostgres
 from monitor.demo.parts.machine import Machine
 from monitor.demo.parts.prometheus import Prometheus
 from monitor.demo.parts.traffic import Traffic
-from monitor.demo.servers import postgres_tool
+from monitor.demo.servers import Postgres, postgres_tool
 
 DAY, HOUR = 86_400.0, 3_600.0
 KEPT = 30
@@ -30,7 +29,7 @@ REFUSED = 'sum(rate(http_requests_total{status="429"}[5m]))'
 class DakkahUpkeep(Installation):
     """Log, dumps, machine and Prometheus; the database is there already."""
 
-    database: ClockedPostgres
+    database: Postgres
     machine: Machine
     traffic: Traffic
     prometheus: Prometheus
