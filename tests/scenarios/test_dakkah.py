@@ -94,12 +94,12 @@ async def test_fault(watch: Watch, row: Row) -> None:
 
 async def test_database_hangs(watch: Watch) -> None:
     """One page names the cause, and what hangs with it, and holds the playbook's steps from the first to the last."""
-    watch.timeout = 1.0
+    watch.timeout = 1.5
     await watch.start(BEFORE)
     await watch.quiet(QUIET)
     await watch.breaks("D07.frozen")
     page = await watch.paged("DatabaseDown", "P0", to=P0, within="35s")
-    page.says("no answer within 1 s", "dakkah/store")
+    page.says("no answer within 1.5 s", "dakkah/store")
     page.says(
         "What to do: The database is down", "1. `psql \"$DATABASE_URL\" -c 'SELECT 1'`", "It reconnects by itself."
     )
