@@ -35,7 +35,10 @@ class Disk:
             raise Refused("cannot mount a disk: that takes root here")
         if not shutil.which("mount"):
             raise Missing("cannot mount a disk: there is no mount; `apt-get install mount` brings it")
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.folder.is_mount():  # one before us was killed
+            self._mounted = True
+            await self.stop()
         command = ["mount", "-t", "tmpfs", "-o", f"size={self.size},mode=755", "runwatch-demo", str(self.folder)]
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -51,8 +54,10 @@ class Disk:
 
     def fill(self, share: float) -> None:
         """Write until so much of it is used; nothing where that is so already."""
-        with (self.folder / BALLAST).open("ab") as file:
-            os.posix_fallocate(file.fileno(), file.tell(), max(1, round((share - self.used) * self.size)))
+        more = round((share - self.used) * self.size)
+        if more > 0:
+            with (self.folder / BALLAST).open("ab") as file:
+                os.posix_fallocate(file.fileno(), file.tell(), more)
 
     def empty(self) -> None:
         """Give that room back."""
