@@ -69,9 +69,8 @@ class Reader:
 
     def declared(self) -> Measurement:
         """Its unit by its name's ending."""
-        what, labels = f"{self.measure.value} of the answer.", ()
-        if self.measure.by:
-            what, labels = f"{self.measure.value} of each of {self.measure.each}.", (self.measure.by,)
+        labels = (self.measure.by,) if self.measure.by else ()
+        what = f"{self.measure.value} of {f'each of {self.measure.each}' if labels else 'the answer'}."
         return Measurement(self.name, named_unit(self.name), what, labels, counter=self.name.endswith("_total"))
 
     def record(self, document: Any, run: Run) -> None:
