@@ -67,7 +67,8 @@ def ask(action: str, what: str | None = None, folder: Path | None = None) -> str
             return str(answer.read().decode())
     except urllib.error.HTTPError as refusal:
         with refusal:
-            raise CannotDo(refusal.read().decode() if refusal.code == 409 else f"cannot {wish}: {refusal}") from None
+            said = f"cannot {wish}: the demo answers {refusal.code}, and its own terminal says why"
+            raise CannotDo(refusal.read().decode() if refusal.code == 409 else said) from None
     except (urllib.error.URLError, ConnectionError):
         raise CannotDo(f"cannot {wish}: {NOT_RUNNING}") from None
     except TimeoutError:
