@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from monitor.demo.installation import Installation, fault
+from monitor.demo.installation import CannotDo, Installation, fault
 from monitor.demo.parts.engine import Engine
 from monitor.demo.parts.kubernetes import ApiServer, box, deployment, end, pod
 from monitor.demo.parts.machine import Load, Machine
+from monitor.demo.parts.recorded_engine import RecordedEngine
 
+PART = "containers"
 CONTAINERS = ("api", "web", "postgres", "redis", "nginx")
 MEMORY = "64m"
 HELD = 59 * 2**20
@@ -32,17 +34,19 @@ class RetailRuntime(Installation):
     """Containers, Kubernetes, the machine."""
 
     async def start_runtime(self) -> None:
-        """Start them; without containers where this machine lets nobody run some."""
+        """Start them; only the shape of containers where this machine lets nobody run any."""
         self.engine = Engine()
+        self.recorded: RecordedEngine | None = None
         self.stack.push_async_callback(self.engine.stop)
-        await self.if_possible("containers", self._start_containers())
+        if not await self.if_possible(PART, self._start_containers()):
+            self.recorded = await self.stack.enter_async_context(RecordedEngine(*CONTAINERS))
         self.cluster = await self.stack.enter_async_context(ApiServer(lambda: self.now()))
         self.cluster.objects["deployments"] = [deployment("retail-api"), deployment("retail-web")]
         self._pods(box())
         self.machine = Machine(self.folder / "machine", lambda: self.now())
         self.every(30, self.machine.passes)
         self.environment |= {
-            "RETAIL_ENGINE": self.engine.url,
+            "RETAIL_ENGINE": self.recorded.url if self.recorded else self.engine.url,
             "RETAIL_KUBECONFIG": str(self.cluster.kubeconfig(self.folder / "kubeconfig")),
             "RETAIL_NAMESPACE": "retail",
             "RETAIL_ROOT": str(self.machine.root),
@@ -59,7 +63,9 @@ class RetailRuntime(Installation):
         self.engine.run(name, *more, command=API if name == "api" else "exec sleep 1000000")
 
     async def podman(self, *arguments: str, check: bool = True) -> str:
-        """What a podman command prints."""
+        """What a podman command prints; CannotDo where there is no engine."""
+        if self.recorded is not None:
+            raise CannotDo(self.missing[PART])
         return await asyncio.to_thread(self.engine.podman, *arguments, check=check)
 
     async def _make_anew(self, name: str) -> None:
@@ -109,8 +115,14 @@ class RetailRuntime(Installation):
 
     @fault("R16", "the API logs forty errors")
     async def errors_logged(self) -> AsyncIterator[None]:
-        line = "ERROR [ExceptionsHandler] order req_$i could not be written"
-        await self._in("api", f"i=1000; while test $i -lt 1040; do echo {line}; i=$((i+1)); done > /tmp/new")
+        line = "ERROR [ExceptionsHandler] order req_{} could not be written"
+        if self.recorded is not None:
+            for number in range(1000, 1040):
+                self.recorded.log("api", line.format(number))
+            yield
+            return
+        lines = f"while test $i -lt 1040; do echo {line.format('$i')}; i=$((i+1)); done"
+        await self._in("api", f"i=1000; {lines} > /tmp/new")
         await self._in("api", "/bin/busybox mv /tmp/new /tmp/say; while test -f /tmp/say; do sleep 0.02; done")
         yield
 
