@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The scenarios of one system share its installation: they run in one process (with --dist=loadgroup)."""
     for item in items:
         if "tests/scenarios/test_" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group(Path(item.nodeid.partition("::")[0]).stem))
+            system = Path(item.nodeid.partition("::")[0]).stem.removeprefix("test_").partition("_")[0]
+            item.add_marker(pytest.mark.xdist_group(system))
 
 
 @pytest.fixture(scope="session")

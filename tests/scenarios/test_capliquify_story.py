@@ -6,6 +6,7 @@ import asyncio
 
 from tests.scenarios.commands import typed
 from tests.scenarios.records import Proof, record
+from tests.scenarios.secrecy import keeps_its_secrets
 from tests.scenarios.watch import Told, Watch
 
 ON_CALL = ("pagerduty capliquify-on-call", "slack #capliquify-incidents")
@@ -87,3 +88,7 @@ async def test_somebody_acknowledges_after_twenty_minutes(watch: Watch) -> None:
         assert minutes(watch.since_fault(), who)[-1][1] == "resolved"
     everybody_heard(watch, "DatabaseDown")
     assert not minutes(watch.since_fault(), MANAGER) + minutes(watch.since_fault(), CTO)
+
+
+async def test_no_secret_is_told(watch: Watch) -> None:
+    await keeps_its_secrets(watch, "C03", "C05.logins", "C07")

@@ -13,6 +13,7 @@ import aiohttp
 from checks.base import Outcome
 from tests.scenarios.commands import typed
 from tests.scenarios.records import Proof, record
+from tests.scenarios.secrecy import keeps_its_secrets
 from tests.scenarios.watch import Told, Watch
 
 ON_CALL = ("pagerduty iamenu-on-call", "slack #iamenu-on-call")
@@ -115,10 +116,6 @@ async def test_hundreds_of_symptoms_are_one_page_and_an_hour_of_silence(watch: W
     await watch.until(lambda: len(pages(watch)) == 2 * len(ON_CALL), silenced + 3605, "told when the silence is over")
     assert all(3595 <= one.at - silenced <= 3605 for one in pages(watch)[len(ON_CALL) :])
     again = watch.received("DatabaseDown")
-    import re
-
-    print(re.findall("[^\n]*failing[^\n]*", again))
-    print([(t.to, t.at - watch.broke_at, t.parcel.note.reason) for t in watch.since_fault()])
     assert f"{TABLES + 1} of them failing" in again and "iamenu/api (failing)" in again
     await watch.heals()
     await watch.until(lambda: "DatabaseDown" in watch.app.told[-1].resolved, watch.app.clock.now() + 60, "resolved")
@@ -202,3 +199,10 @@ async def test_a_drill_reaches_everybody_by_one_command_and_by_the_calendar(watc
     assert heard(watch.app.told) == {"RunwatchDrill"}
     record(Proof("iamenu", "W18", "`runwatch drill`, or the calendar, reaches every receiver and measures how soon",
                  alert="RunwatchDrill", to=tuple(sorted(everybody))))  # fmt: skip
+
+
+# --- and nothing secret ---------------------------------------------------------------------------------------------
+
+
+async def test_no_secret_is_told(watch: Watch) -> None:
+    await keeps_its_secrets(watch, "W08", "W09.down", "W02")
