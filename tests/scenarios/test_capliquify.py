@@ -19,7 +19,7 @@ ROWS = (
     Row("C03.tls", "DatabaseDown", "P1", within="65s", says=("TLS", "Don't turn TLS off")),
     Row("C03.full", "DatabaseDown", "P1", within="65s", says=("too many clients", "the connection pool")),
     Row("C03.pool", "PostgresConnectionsNearlyUsed", "P2", within="7m", says=("import", "Who holds the connections")),
-    Row("C03.slow", "PostgresSlowStatements", "P3", within="16m", resolves="11m", says=("pg_sleep", "EXPLAIN")),
+    Row("C03.slow", "PostgresSlowStatements", "P3", within="11m", resolves="11m", says=("pg_sleep", "EXPLAIN")),
     Row("C04", "VendorOutage", "P2", within="2m10s", says=("Deployments", "railway-status", "tell the users")),
     Row("C04.github", "VendorOutage", "P2", within="2m10s", says=("Git Operations", "a push does not deploy")),
     Row("C04.neon", "VendorOutage", "P2", within="2m10s", says=("Computes don't start", "major outage")),

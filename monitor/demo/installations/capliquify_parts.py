@@ -50,7 +50,7 @@ class CapliquifyParts(Installation):
         self.jobs_run, self.jobs_fail, self.report_is_slow = True, False, False
         self.every(300, self.log_rotates)
         self.every(900, self.scheduled_jobs)
-        self.every(290, self.report)
+        self.every(200, self.report)
         keys = ("ON_CALL", "TEAM_LEAD", "MANAGER", "CTO")
         self.environment |= {
             **{
