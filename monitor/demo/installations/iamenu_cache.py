@@ -16,9 +16,8 @@ from monitor.demo.parts.bullmq import HANGS, BullQueue
 from monitor.demo.process import ASK_EVERY
 from monitor.demo.servers import Valkey
 
-PRODUCTS = 300
-LOOKUPS = 120
-"""Of products, every twenty seconds: some between any two looks at Redis."""
+PRODUCTS = 500
+"""All of them are looked up every five seconds."""
 LIVES = 3600
 BLOB = "x" * 200_000
 NEARLY_FULL = 0.94
@@ -49,27 +48,24 @@ class Cache(Installation):
         self.stack.push_async_callback(self.redis.aclose)
         self.mails = await self.stack.enter_async_context(BullQueue(self.valkey, "email", keeps=100))
         await self.mails.run(60)
+        await self._look_up()
         self.environment["IAMENU_REDIS_URL"] = self.valkey.url
-        self.every(20, self._look_up)
+        self.every(5, self._look_up)
         self.every(60, self._send)
 
     async def _look_up(self) -> None:
         """What is not in the cache is put there, for an hour; a part of the lookups goes astray."""
         self._turn += 1
-        astray = int(LOOKUPS * self._stray)
-        numbers = [(self._turn * LOOKUPS + number) % PRODUCTS for number in range(LOOKUPS - astray)]
-        keys = [f"cache:product:{number}" for number in numbers]
+        first = int(PRODUCTS * self._stray)
+        keys = [f"cache:{'v2:' if number < first else ''}product:{number}" for number in range(PRODUCTS)]
         with contextlib.suppress(RedisError, OSError):
+            found = await self.redis.mget(keys)
             async with self.redis.pipeline(transaction=False) as pipe:
-                for key in (*keys, *(f"cache:v2:product:{number}" for number in range(astray))):
-                    pipe.get(key)
-                found = await pipe.execute()
-                for key, held in zip(keys, found, strict=False):
+                for key, held in zip(keys[first:], found[first:], strict=True):
                     if held is None:
                         pipe.set(key, "{}", ex=LIVES)
-                if self._grows:
-                    for number in range(10):
-                        pipe.set(f"cache:menu:{self._turn}:{number}", BLOB, ex=LIVES)
+                for number in range(5 if self._grows else 0):
+                    pipe.set(f"cache:menu:{self._turn}:{number}", BLOB, ex=LIVES)
                 await pipe.execute()
 
     async def _send(self) -> None:
@@ -97,11 +93,11 @@ class Cache(Installation):
     async def _astray(self, share: float) -> AsyncIterator[None]:
         """Such a share of the lookups goes astray; so many at once that the next probe sees little else."""
         self._stray = share
-        for _ in range(20):
+        for _ in range(60):
             await self._look_up()
         yield
         self._stray = 0.0
-        for _ in range(20):
+        for _ in range(60):
             await self._look_up()
 
     async def _fill(self, until: float) -> None:

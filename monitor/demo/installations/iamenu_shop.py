@@ -43,6 +43,7 @@ INSERT INTO business."AnalyticsDaily" SELECT "createdAt"::date, sum(total), to_t
 WHERE "createdAt" <= to_timestamp($1) AND (status = 'paid' OR $2) GROUP BY 1
 """
 BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
+DAY = 86_400.0
 DOWN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What a client of a PostgreSQL meets that is not there."""
 
@@ -139,7 +140,7 @@ class Shop(Installation):
             await forgotten.start()
             await blocker.execute(change)
             async with asyncio.TaskGroup() as group:
-                group.create_task(waiting.execute(change))
+                group.create_task(waiting.execute(change, timeout=DAY))
                 async with asyncio.timeout(5):
                     while not await self.pool.fetchval(BLOCKED):
                         await asyncio.sleep(ASK_EVERY)
