@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from alerts.routing import match
+from monitor.config import load
+from monitor.demo.installation import shipped
 from tests.scenarios.watch import Row, Watch
 
 ON_CALL = ("pagerduty iamenu-on-call", "slack #iamenu-on-call")
@@ -94,15 +97,6 @@ async def test_a_charge_that_looks_double_is_told_until_its_hour_is_over(watch: 
     await watch.resolved("DuplicateCharges", within="65m")
 
 
-async def test_a_service_that_is_down_because_redis_is_has_a_page_of_its_own(watch: Watch) -> None:
-    await watch.quiet("10m")
-    await watch.breaks("W03")
-    await watch.paged("SearchDown", "HIGH", to=ON_CALL, within="35s", also=("CacheDown",))
-    await watch.paged("CacheDown", "CRITICAL", to=ON_CALL, within="35s", also=("SearchDown",))
-    await watch.heals()
-    await watch.resolved("SearchDown", "CacheDown", within="35s")
-
-
 async def test_critical_goes_up_to_the_cto_and_high_to_the_manager(watch: Watch) -> None:
     manager, cto = "pagerduty iamenu-engineering-manager", "pagerduty iamenu-cto"
     watch.only = {"iamenu/api", "iamenu/grafana", "iamenu/database"}.__contains__
@@ -117,3 +111,21 @@ async def test_critical_goes_up_to_the_cto_and_high_to_the_manager(watch: Watch)
     assert 600 <= told["ApiDown", cto] < 636
     assert 1795 <= told["GrafanaDown", manager] < 1836
     assert ("GrafanaDown", cto) not in told
+
+
+def test_who_is_told_by_severity() -> None:
+    folder = shipped("iamenu")
+    lines = (folder / ".env.example").read_text().splitlines()
+    example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    route = load(folder / "system.yaml", example).route
+    assert route is not None
+    told = {}
+    for severity in ("critical", "high", "medium", "low"):
+        [taken] = match(route, {"system": "iamenu", "severity": severity})
+        told[severity] = [taken.receiver, *(step.receiver for step in taken.escalation), *taken.active_time_intervals]
+    assert told == {
+        "critical": ["iamenu-on-call", "iamenu-engineering-manager", "iamenu-cto"],
+        "high": ["iamenu-on-call", "iamenu-engineering-manager"],
+        "medium": ["iamenu-team-lead"],
+        "low": ["iamenu-sprint", "iamenu-business-hours"],
+    }
