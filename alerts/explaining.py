@@ -46,7 +46,7 @@ def _ways(engine: Engine, audience: Audience, fingerprint: str, now: float) -> I
     for notifier in audience.receiver.notifiers:
         key = f"{audience.key}#{message.digest(message.destination(notifier))}"
         telling = engine.tellings.get(key) or Telling(key, "", audience.receiver.name, audience.key, {}, "", {})
-        scene = scene_of(audience, notifier, telling)._replace(escalated=False)
+        scene = scene_of(audience, notifier, telling, engine.judging.alerts)._replace(escalated=False)
         verdict = due(telling, scene, pace_of(audience.route, notifier), now)
         if not verdict.reason and verdict.at is None:
             verdict = _after_acknowledgement(audience, telling) or verdict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable, Mapping
 from typing import Any
 
 from alerts import message
@@ -80,7 +80,8 @@ class Speaker:
         return known[1], known[2]
 
     def _speak(self, telling: Telling, audience: Audience, notifier: Notifier, now: float) -> None:
-        pace, scene = pace_of(audience.route, notifier), scene_of(audience, notifier, telling)
+        pace = pace_of(audience.route, notifier)
+        scene = scene_of(audience, notifier, telling, self._judging.alerts)
         verdict = due(telling, scene, pace, now)
         self._findings.ask_again(verdict.at)
         if verdict.reason == "resolved":
@@ -96,9 +97,10 @@ class Speaker:
         """Post one message of what may be told, and what of it has ended since the last one."""
         reason = "storm" if verdict.reason == "first" and is_digest(telling.group_key) else verdict.reason
         why = self._why(verdict.reason, telling, audience)
-        ended = self._known([mark for mark in telling.told if mark not in scene.open and mark not in scene.muted])
-        still_muted = [mark for mark in telling.told if mark in scene.muted]
-        telling.told, telling.last_sent = sorted([*scene.open, *still_muted]), now
+        unsaid = scene.muted | scene.elsewhere
+        ended = self._known([mark for mark in telling.told if mark not in scene.open and mark not in unsaid])
+        still_owed = [mark for mark in telling.told if mark in unsaid]
+        telling.told, telling.last_sent = sorted([*scene.open, *still_owed]), now
         telling.acked, telling.flapping = sorted(scene.acked), sorted(scene.flapping)
         telling.muted = {mark: audience.muted[mark] for mark in scene.muted}
         telling.reminders = telling.reminders + 1 if reason == "reminder" else 0
@@ -186,17 +188,20 @@ def pace_of(route: Route, notifier: Notifier) -> Pace:
     return Pace(route.group_wait, route.group_interval, route.repeat_interval, route.max_reminders)
 
 
-def scene_of(audience: Audience, notifier: Notifier, telling: Telling) -> Scene:
-    """The group as this destination may see it.
+def scene_of(audience: Audience, notifier: Notifier, telling: Telling, alerts: Mapping[str, Alert]) -> Scene:
+    """The group as this destination may see it; `alerts` are all that there are, by fingerprint.
 
     One that wants repetition takes silence for the end: what it was told is repeated through mutes and acks.
     """
     opened = audience.open
     repeated = notifier.repeat_every is not None
-    carried = audience.muted.keys() & set(telling.told) if repeated else frozenset()
+    gone = [mark for mark in telling.told if mark not in opened and mark not in audience.muted]
+    elsewhere = {mark for mark in gone if (one := alerts.get(mark)) is not None and one.phase is Phase.FIRING}
+    carried = audience.muted.keys() & set(telling.told) | elsewhere if repeated else frozenset()
     return Scene(
         open=opened.keys() | carried,
         muted=audience.muted.keys() - carried,
+        elsewhere=elsewhere - carried,
         acked=frozenset() if repeated else {mark for mark, alert in opened.items() if alert.acked_by},
         flapping={mark for mark, alert in opened.items() if alert.flapping},
         first_fired=min((alert.fired_at for alert in opened.values()), default=0.0),

@@ -46,8 +46,10 @@ class Pace(NamedTuple):
 class Scene(NamedTuple):
     """The alerts of one group, by fingerprint, as one destination may see them now. All but `acked` fire.
 
-    `open` may be told, `muted` may not. `first_fired` is when the earliest of `open` fired. `escalated`: this
-    destination is to hear of the group now because nobody has acknowledged it.
+    `open` may be told, `muted` may not. `elsewhere` was told here and fires on, but does not lead here any more, as
+    after an edit of routes or a step of an escalation that began anew: its end is still owed. `first_fired` is when the
+    earliest of `open` fired. `escalated`: this destination is to hear of the group now because nobody has acknowledged
+    it.
     """
 
     open: Set[str]
@@ -56,6 +58,7 @@ class Scene(NamedTuple):
     flapping: Set[str] = frozenset()
     first_fired: float = 0.0
     escalated: bool = False
+    elsewhere: Set[str] = frozenset()
     unheard: Set[str] = frozenset()
     """Reasons that this destination is never told."""
 
@@ -77,7 +80,7 @@ def due(telling: Telling, scene: Scene, pace: Pace | None, now: float) -> Due:
     that was told is told through every mute: it is the one message that nobody may miss.
     """
     told = set(telling.told)
-    firing = scene.open | scene.muted
+    firing = scene.open | scene.muted | scene.elsewhere
     if told and not told & firing and (pace is None or not scene.open):
         return Due("resolved", None, "all that was told has ended")
     if pace is None:
@@ -118,7 +121,7 @@ def _in_turn(told: set[str], telling: Telling, scene: Scene, pace: Pace, now: fl
         return _at(soonest, now, "added", f"{len(scene.open - told)} more fire")
     if "flapping" not in scene.unheard and scene.flapping & told != set(telling.flapping) & scene.open:
         return _at(soonest, now, "flapping", "it began or ceased to come and go")
-    ended = told - scene.open - scene.muted
+    ended = told - scene.open - scene.muted - scene.elsewhere
     if ended and "changed" not in scene.unheard:
         return _at(soonest, now, "changed", f"{len(ended)} have ended")
     if reminder is None:

@@ -3,7 +3,7 @@
 import pytest
 
 from alerts.escalation import Escalation, EscalationStep, climb
-from alerts.routing import Route
+from alerts.routing import Route, parse_matcher
 from alerts.vocabulary import Severity
 from checks.base import Outcome
 from tests.timeline import Timeline, plan, receiver, threshold
@@ -202,3 +202,24 @@ def test_a_step_to_somebody_who_is_not_there_is_passed_over():
     line.fail("shop/a")
     line.at(5000)
     assert line.heard() == ["0 team first: ADown", "1800 boss escalated: ADown"]
+
+
+def test_a_step_that_begins_anew_still_owes_the_end_of_what_it_told():
+    """The lead hears of what is grave anyway, and of the rest by the ladder only."""
+    ladder_to_lead = {"group_by": ("system",), "escalation": LADDER[:1], "repeat_interval": 86400}
+    grave = Route("lead", (parse_matcher("severity=critical"),), group_by=("system",), repeat_interval=86400)
+    first = threshold("shop/a", severity=Severity.CRITICAL), threshold("shop/b", severity=Severity.LOW)
+    tree = Route("team", routes=(Route("team", follow_on=True, **ladder_to_lead), grave))
+    line = Timeline(plan(*first, route=tree, receivers=PEOPLE))
+    line.fail("shop/a", "shop/b")
+    line.at(950)
+    assert "900 lead escalated: ADown+BDown" in line.heard()
+    line.ack(until=1000)
+    line.at(1100)
+    assert [one for one in line.heard() if "lead" in one] == ["950 lead acknowledged: ADown+BDown",
+                                                              "1000 lead reminder: ADown"]  # fmt: skip
+    line.at(1200).ok("shop/b")
+    line.at(1300).ok("shop/a")
+    [ended] = [one.note for one in line.told if one.note.receiver == "lead" and one.note.reason == "resolved"]
+    told = {alert.name for one in line.told if one.note.receiver == "lead" for alert in one.note.resolved}
+    assert told == {"ADown", "BDown"}, ended

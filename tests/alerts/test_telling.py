@@ -73,6 +73,8 @@ def test_what_was_told_and_ended_is_always_owed_something(told, firing, routed, 
         ("ab", "a", Scene({"a"}, acked={"a"}), 200, "", 400),
         ("ab", "a", Scene({"a"}, acked={"a"}), 400, "changed", None),
         ("ab", "", Scene({"a"}, unheard={"changed"}), 400, "", 3700),
+        ("ab", "", Scene({"a"}, elsewhere={"b"}), 400, "", 3700),
+        ("b", "", Scene(set(), elsewhere={"b"}), 400, "", None),
         ("a", "", Scene({"a"}, escalated=True), 101, "escalated", None),
     ],
 )
