@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator
 
 from redis.asyncio import Redis
@@ -19,6 +20,11 @@ from monitor.demo.servers import Valkey
 PRODUCTS = 500
 """All of them are looked up every five seconds."""
 LIVES = 3600
+RIGHTS = (
+    "~* +ping +info +slowlog|len +slowlog|get +scan +ttl "
+    "+exists +hmget +llen +lrange +zcard +zrange +zcount +client|list"
+)
+"""Of runwatch's user, as .env.example has them."""
 BLOB = "x" * 200_000
 NEARLY_FULL = 0.94
 WORKERS = 5
@@ -40,7 +46,11 @@ class Cache(Installation):
         self._working = True
         self._sending = asyncio.Lock()
         # What expires may be evicted; BullMQ's jobs never do, and survive a restart.
-        settings = {"maxmemory": "24mb", "maxmemory-policy": "volatile-lru", "appendonly": "yes"}
+        password = secrets.token_hex(8)
+        settings = {
+            "maxmemory": "24mb", "maxmemory-policy": "volatile-lru", "appendonly": "yes",
+            "user": f"runwatch on >{password} {RIGHTS}",
+        }  # fmt: skip
         self.valkey = await self.server(Valkey(self.folder / "valkey", settings=settings))
         self.redis = Redis.from_url(
             self.valkey.url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=2,
@@ -49,7 +59,7 @@ class Cache(Installation):
         self.mails = await self.stack.enter_async_context(BullQueue(self.valkey, "email", keeps=100))
         await self.mails.run(60)
         await self._look_up()
-        self.environment["IAMENU_REDIS_URL"] = self.valkey.url
+        self.environment["IAMENU_REDIS_URL"] = f"redis://runwatch:{password}@{self.valkey.address}/0"
         self.every(5, self._look_up)
         self.every(60, self._send)
 
