@@ -175,6 +175,7 @@ async def test_a_pod_crashes_again_and_again(watch: Watch) -> None:
     await watch.resolved("RolloutStuck", within="35s")
 
 
+@pytest.mark.timeout(120)
 async def test_what_is_unusual_after_an_hour_of_what_is_usual(watch: Watch) -> None:
     keep(watch, "traffic|prometheus|sentry")
     await watch.quiet("70m")

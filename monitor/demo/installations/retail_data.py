@@ -173,6 +173,7 @@ class RetailData(Installation):
 
     @fault("R05.cut-off", "the standby does not know its primary any more")
     async def standby_cut_off(self) -> AsyncIterator[None]:
+        await self._standby_has_all()
         before = await self._on_standby("SELECT quote_literal(current_setting('primary_conninfo'))")
         await self._on_standby("ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
         await self._standby_streams(False)
@@ -191,8 +192,7 @@ class RetailData(Installation):
 
     @asynccontextmanager
     async def _replay_paused(self, mebibytes: int) -> AsyncIterator[None]:
-        await self._change_orders("total = total", "id = 1")  # the last that the standby gets
-        await self._shows(BEHIND, lambda behind: behind == 0)
+        await self._standby_has_all()
         await self._on_standby("SELECT pg_wal_replay_pause()")
         async with self.session() as session:
             writes = "SELECT pg_logical_emit_message(false, 'demo', repeat('x', 1048576)) FROM generate_series(1, $1)"
@@ -212,6 +212,11 @@ class RetailData(Installation):
         answers = [await connection.fetchval(statement) for statement in statements]
         await connection.close()
         return answers[-1]
+
+    async def _standby_has_all(self) -> None:
+        """Have it replay an order of this moment."""
+        await self._change_orders("total = total", "id = 1")
+        await self._shows(BEHIND, lambda behind: behind == 0)
 
     async def _standby_streams(self, wanted: bool) -> None:
         """Return when the primary sees that it does, or does not."""
