@@ -247,7 +247,7 @@ async def test_the_whole_demo_pages_once_for_the_cause_resolves_and_leaves_nothi
     demo = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
     assert demo.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(55):
             lines: list[str] = []
             while not any('"event":"watching"' in line for line in lines):
                 lines.append(await asyncio.to_thread(demo.stdout.readline))

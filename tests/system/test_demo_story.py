@@ -135,7 +135,7 @@ async def test_a_system_of_the_five_is_broken_and_pages_live(tmp_path: Path):
         return said.decode().strip()
 
     try:
-        async with asyncio.timeout(50), aiohttp.ClientSession() as http:
+        async with asyncio.timeout(55), aiohttp.ClientSession() as http:
             lines: list[str] = []
             while not any('"event":"watching"' in line for line in lines):
                 lines.append(await asyncio.to_thread(demo.stdout.readline))
