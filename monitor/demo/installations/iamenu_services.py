@@ -65,7 +65,7 @@ class Services(Shop, Cache):
                 return web.json_response({"error": f"cannot reach the cache: {why}"}, status=500)
             held = None
         if held is not None:
-            return web.json_response(text=held)
+            return web.json_response(text=str(held))
         try:
             rows = await self.pool.fetch(FIND, asked)
         except DOWN as why:
