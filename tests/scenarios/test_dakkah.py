@@ -21,32 +21,32 @@ QUIET = "5m"
 ROWS = (
     Row("D01", "StoreDown", "P0", "65s", ("503", "Was there a deploy within the hour?")),
     Row("D01.status", "StoreDown", "P0", "65s", ("degraded",)),
-    Row("D01.slow", "StoreSlow", "P1", "3m10s", ("over 2 s", "N+1"), resolves="65s"),
+    Row("D01.slow", "StoreSlow", "P1", "3m30s", ("over 2 s", "N+1"), resolves="65s"),
     Row("D02", "StoreDown", "P0", "65s", ("checks.database.status", "unhealthy", "DATABASE_URL")),
     Row("D03", "StripeNotConfigured", "P0", "65s", ("STRIPE_API_KEY",)),
     Row("D03.temporal", "TemporalNotConfigured", "P1", "65s", ("TEMPORAL_ENDPOINT",)),
-    Row("D04", "HeapNearItsLimit", "P1", "5m", ("430 MiB", "--max-old-space-size"), resolves="65s"),
+    Row("D04", "HeapNearItsLimit", "P1", "5m30s", ("430 MiB", "--max-old-space-size"), resolves="65s"),
     Row("D04.token", "AdminHealthFails", "P1", "65s", ("401", "DAKKAH_ADMIN_TOKEN")),
     Row("D05", "IntegrationNotConfigured", "P1", "65s", ("payload",)),
-    Row("D05.breaker", "CircuitBreakerOpen", "P1", "2m10s", ("erpnext", "The breaker closes by itself")),
-    Row("D05.sync", "SyncFalls", "P1", "7m", ("fleetbase", "80 %"), resolves="65s"),
+    Row("D05.breaker", "CircuitBreakerOpen", "P1", "3m10s", ("erpnext", "The breaker closes by itself")),
+    Row("D05.sync", "SyncFalls", "P1", "7m30s", ("fleetbase", "80 %"), resolves="65s"),
     Row("D06", "StorefrontDown", "P0", "35s", ("refused", "start.log")),
     Row("D06.backend", "BackendDown", "P0", "35s", ("refused", "storefront", "nothing is started")),
     Row("D07", "DatabaseDown", "P0", "35s", ("refused", "store", "It reconnects by itself")),
-    Row("D07.connections", "ConnectionsNearlyUsed", "P1", "6m", ("88", "PgBouncer"), resolves="35s"),
-    Row("D07.refused", "DatabaseDown", "P0", "35s", ("too many clients",)),
+    Row("D07.connections", "ConnectionsNearlyUsed", "P1", "6m30s", ("88", "PgBouncer"), resolves="35s"),
+    Row("D07.refused", "DatabaseDown", "P0", "40s", ("too many clients",)),
     Row("D08", "SlowStatements", "P2", "6m", ("UPDATE payment SET captured_at", "N+1")),
     Row("D08.vacuum", "TableNotVacuumed", "P3", "27m", ("VACUUM (ANALYZE, VERBOSE)",), resolves="11m"),
     Row("D08.index", "UnusedIndexes", "P3", "27m", ("order_status", "DROP INDEX CONCURRENTLY"), resolves="11m"),
     Row("D08.bloat", "TableBloated", "P3", "27m", ("order",), resolves="11m"),
     Row("D09", "CacheDown", "P1", "35s", ("refused", "redis-cli")),
-    Row("D09.memory", "RedisMemoryNearlyFull", "P1", "3m", ("maxmemory-policy", "9"), resolves="35s"),
+    Row("D09.memory", "RedisMemoryNearlyFull", "P1", "3m30s", ("maxmemory-policy", "9"), resolves="35s"),
     Row(
         "D10", "StripeReportsOutage", "P0", "2m5s", ("api: degraded", "dakkah/stripe", "There is nothing to mend here")
     ),
     Row("D10.key", "StripeDown", "P0", "65s", ("api_key_expired", "Make a new one")),
-    Row("D11", "PaymentsFail", "P0", "4m", ("95 %", "blocked", "Radar"), resolves="65s"),
-    Row("D11.webhooks", "WebhooksNotDelivered", "P1", "7m", ("Stripe tries again for three days",), resolves="65s"),
+    Row("D11", "PaymentsFail", "P0", "4m30s", ("95 %", "blocked", "Radar"), resolves="65s"),
+    Row("D11.webhooks", "WebhooksNotDelivered", "P1", "7m30s", ("Stripe tries again for three days",), resolves="65s"),
     Row("D11.endpoint", "WebhookEndpointDisabled", "P1", "65s"),
     Row("D12", "TemporalDown", "P1", "35s", ("refused", "temporal task-queue describe")),
     Row(
@@ -57,14 +57,14 @@ ROWS = (
         ("no worker polls task queue 'commerce'", "Start them."),
         resolves="35s",
     ),
-    Row("D12.scale", "AddWorkers", "P2", "6m", ("500", "start more workers"), resolves="35s"),
-    Row("D12.queue", "QueueTooLong", "P1", "3m", ("1000", "commerce"), resolves="35s"),
+    Row("D12.scale", "AddWorkers", "P2", "6m30s", ("500", "start more workers"), resolves="35s"),
+    Row("D12.queue", "QueueTooLong", "P1", "3m30s", ("1000", "commerce"), resolves="35s"),
     Row("D12.failures", "WorkflowsFail", "P1", "3m", ("Fulfilment", "roll the workers back"), resolves="2m"),
-    Row("D13", "ServerErrors", "P0", "3m", ("Roll it back now",), resolves="35s"),
-    Row("D13.blind", "NobodyCounts", "P2", "6m", ("500", "/metrics"), resolves="35s"),
-    Row("D14", "ResponsesSlow", "P1", "6m", ("1 s",), resolves="35s"),
+    Row("D13", "ServerErrors", "P0", "3m30s", ("Roll it back now",), resolves="35s"),
+    Row("D13.blind", "NobodyCounts", "P2", "6m30s", ("500", "/metrics"), resolves="35s"),
+    Row("D14", "ResponsesSlow", "P1", "6m30s", ("1 s",), resolves="35s"),
     Row("D14.cpu", "CpuBusy", "P2", "16m", ("80 %",), resolves="5m"),
-    Row("D14.memory", "MemoryNearlyUsed", "P2", "6m", ("88 %",), resolves="35s"),
+    Row("D14.memory", "MemoryNearlyUsed", "P2", "6m30s", ("88 %",), resolves="35s"),
     Row("D15.locked", "LockedOut", "P2", "35s", ("203.0.113.7", "passwords are being tried"), resolves="16m"),
     Row("D17", "WebhookSignatures", "P1", "35s", ("/hooks/stripe", "STRIPE_WEBHOOK_SECRET"), resolves="6m"),
     Row("D18", "CorsRefused", "P2", "5m5s", ("access-control-allow-origin", "STORE_CORS")),
@@ -73,7 +73,7 @@ ROWS = (
     Row("D19.half", "BackupFails", "P1", "5m5s", ("can't be read",)),
     Row("D19.kept", "BackupMissing", "P1", "5m5s"),
     Row("D20", "ErrorsLogged", "P2", "35s", ("'region'", "req_"), resolves="6m"),
-    Row("D20.gone", "LogGone", "P2", "6m", ("Rotation gone wrong",), resolves="35s"),
+    Row("D20.gone", "LogGone", "P2", "6m30s", ("Rotation gone wrong",), resolves="35s"),
 )
 
 
@@ -130,7 +130,7 @@ async def test_rate_limiting_rises_above_what_is_usual(watch: Watch) -> None:
     watch.only = lambda key: key in ("dakkah/traffic", "dakkah/prometheus")
     await watch.quiet("70m")
     await watch.breaks("D15")
-    page = await watch.paged("RateLimited", "P2", to=TO["P2"], within="6m")
+    page = await watch.paged("RateLimited", "P2", to=TO["P2"], within="6m30s")
     page.says("Limits: 120 a minute on the store API")
     await watch.heals()
     await watch.resolved("RateLimited", within="35s")
