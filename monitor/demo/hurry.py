@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from checks.units import parse_duration
@@ -52,11 +53,12 @@ def prepare(shipped: Path, folder: Path, environ: Mapping[str, str]) -> Hurried:
     if root not in documents:
         documents[root] = {"include": [shipped.name], "on_call": BUTTONS}
     _write(documents)
-    limits = load(root, environ).limits
-    _write({file: hurried(document) for file, document in documents.items()})
-    slow = _over(limits, load(root, environ))
+    usual = load(root, environ)
+    held = _held(usual)
+    _write({file: hurried(document, (), held) for file, document in documents.items()})
+    slow = _over(usual.limits, load(root, environ))
     if slow:
-        _write({file: hurried(document, slow) for file, document in documents.items()})
+        _write({file: hurried(document, slow, held) for file, document in documents.items()})
         load(root, environ)
     return Hurried(root, sorted(left_out), sorted(slow))
 
@@ -75,29 +77,47 @@ def without(documents: Collection[dict[str, Any]], environ: Mapping[str, str]) -
     return gone
 
 
-def hurried(document: Mapping[str, Any], slow: Collection[str] = ()) -> dict[str, Any]:
-    """One file of it with short intervals and holds, and without limits; `slow` are checks that keep their interval."""
+def hurried(
+    document: Mapping[str, Any], slow: Collection[str] = (), held: Mapping[str, Collection[str]] = MappingProxyType({})
+) -> dict[str, Any]:
+    """One file of it with short intervals and holds, and without limits; `slow` are checks that keep their interval.
+
+    `held` are, by check, the alerts that are held for long, whether or not the file says so.
+    """
     new = {key: value for key, value in document.items() if key != "limits"}
     if "route" in new:
         new["route"] = _route(new["route"])
     if "checks" in new:
         usual = new.get("defaults", {}).get("interval")
-        new["checks"] = [check if check.get("name") in slow else _faster(check, usual) for check in new["checks"]]
+        new["checks"] = [
+            check if check.get("name") in slow else _faster(check, usual, held.get(str(check.get("name")), ()))
+            for check in new["checks"]
+        ]
     if "defaults" in new or "checks" in new:
         new["defaults"] = {**new.get("defaults", {}), "retry_interval": RETRY}
     return new
 
 
-def _faster(check: Mapping[str, Any], usual: Any) -> dict[str, Any]:
+def _faster(check: Mapping[str, Any], usual: Any, held: Collection[str]) -> dict[str, Any]:
     new = {**check, "interval": _at_most(check.get("interval", usual), INTERVAL)}
     if "retry_interval" in check:
         new["retry_interval"] = _at_most(check["retry_interval"], RETRY)
-    if isinstance(check.get("alerts"), list):
+    alerts = check.get("alerts")
+    if alerts is not None:
+        listed = alerts if isinstance(alerts, list) else [alerts]
+        named = {alert.get("alert") for alert in listed if isinstance(alert, dict)}
+        # Of those that the kind recommends, the hold stands nowhere in the file.
         new["alerts"] = [
-            {**alert, "for": _at_most(alert["for"], HOLD)} if isinstance(alert, dict) and "for" in alert else alert
-            for alert in check["alerts"]
+            *(_sooner(one, held) if isinstance(one, dict) else one for one in listed),
+            *({"alert": name, "for": HOLD} for name in sorted(set(held) - named)),
         ]
     return new
+
+
+def _sooner(alert: Mapping[str, Any], held: Collection[str]) -> Mapping[str, Any]:
+    if "for" in alert:
+        return {**alert, "for": _at_most(alert["for"], HOLD)}
+    return {**alert, "for": HOLD} if "when" not in alert and alert.get("alert") in held else alert
 
 
 def _route(route: Mapping[str, Any], top: bool = True) -> dict[str, Any]:
@@ -140,6 +160,17 @@ def _texts(value: Any) -> Iterator[str]:
 def _write(documents: Mapping[Path, Mapping[str, Any]]) -> None:
     for file, document in documents.items():
         file.write_text(json.dumps(document, indent=1))
+
+
+def _held(config: Config) -> dict[str, set[str]]:
+    """By name of the check, its alerts that are held for longer than HOLD."""
+    most = parse_duration(HOLD)
+    held: dict[str, set[str]] = {}
+    for thresholds in config.thresholds.values():
+        for one in thresholds:
+            if one.hold > most:
+                held.setdefault(one.check.partition("/")[2], set()).add(one.alert)
+    return held
 
 
 def _over(limits: Iterable[Limit], hurried: Config) -> set[str]:

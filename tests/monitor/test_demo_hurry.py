@@ -51,6 +51,12 @@ checks:
     steps: [{name: in, method: POST, url: "/login"}]
   - {name: quick, kind: http, url: "${SHOP_URL}/quick", interval: 2s, retry_interval: 50ms}
   - {name: vendor, kind: http, url: "${SHOP_VENDOR_URL:-https://vendor.example.com}/status", alerts: recommended}
+  - name: page
+    kind: http
+    url: "${SHOP_URL}/"
+    alerts: [recommended, {alert: CertificateEndsIn7Days, severity: P0}]
+  - {name: shelf, kind: http, url: "${SHOP_URL}/shelf", alerts: [{alert: HttpSlowerThanUsual, severity: P0}]}
+  - {name: shed, kind: http, url: "${SHOP_URL}/shed", alerts: recommended}
   - {name: mail, kind: tcp, address: "${SHOP_MAIL:-mail.example.com:25}"}
   - {name: database, kind: postgres, dsn: "${SHOP_DATABASE_URL}"}
   - {name: machine, kind: host, root: "${SHOP_ROOT:-/}"}
@@ -77,12 +83,16 @@ def test_a_copy_is_hurried_asks_nobody_else_and_keeps_to_the_limits(shipped: Pat
     assert copy.slow == ["log-in"]
     config = load(copy.file, ENVIRON)
     intervals = {check.name: check.interval for check in config.checks.values()}
-    assert intervals == {"api": 5, "quick": 2, "log-in": 900, "machine": 5}
+    assert intervals == {"api": 5, "quick": 2, "log-in": 900, "page": 5, "shelf": 5, "shed": 5, "machine": 5}
     assert {check.name: check.retry_interval for check in config.checks.values()} == {
-        "api": 0.5, "log-in": 0.5, "quick": 0.05, "machine": 0.5,
+        "api": 0.5, "log-in": 0.5, "quick": 0.05, "page": 0.5, "shelf": 0.5, "shed": 0.5, "machine": 0.5,
     }  # fmt: skip
     assert config.dependencies.get("shop/api", ()) == ()
     assert [one.hold for one in config.thresholds["shop/api"]] == [10, 3]
+    for name in ("page", "shelf", "shed"):
+        [slower] = [one for one in config.thresholds[f"shop/{name}"] if one.alert == "HttpSlowerThanUsual"]
+        assert (slower.hold, slower.severity_word) == (10, "P0" if name == "shelf" else "medium")
+    assert len(config.thresholds["shop/page"]) == len(config.thresholds["shop/shed"]) == 5
     assert config.thresholds["shop/api"][0].runbook.text == "Start it."
     assert config.route is not None
     assert (config.route.group_interval, config.route.routes[0].group_interval, config.route.group_wait) == (10, 10, 30)
