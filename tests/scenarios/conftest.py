@@ -27,6 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "tests/scenarios/test_" in item.nodeid:
             system = Path(item.nodeid.partition("::")[0]).stem.removeprefix("test_").partition("_")[0]
             item.add_marker(pytest.mark.xdist_group(system))
+            # The first one starts the whole installation.
+            item.add_marker(pytest.mark.timeout(180))
 
 
 @pytest.fixture(scope="session")
