@@ -15,7 +15,11 @@ from monitor.demo.servers import Postgres
 
 DATABASE = "iamenu"
 SEARCH = "to_tsvector('portuguese', name || ' ' || description)"
-LATER = 'DELETE FROM marketplace."Order" WHERE id > $1 AND "createdAt" > to_timestamp($2)'
+FORGET_LATER = 'DELETE FROM marketplace."Order" WHERE id > $1 AND "createdAt" > to_timestamp($2)'
+NEW_ORDER = """
+INSERT INTO marketplace."Order" ("stripePaymentIntentId", total, status, "createdAt")
+VALUES ($1, 25, 'paid', to_timestamp($2))
+"""
 SCHEMA = f"""
 CREATE SCHEMA marketplace;
 CREATE SCHEMA business;
@@ -72,13 +76,8 @@ class Shop(Installation):
         connection = await self.database.connect(DATABASE)
         await connection.execute("CREATE EXTENSION pg_stat_statements")
         await connection.close()
-        self.pool = await asyncpg.create_pool(
-            self.database.address_for("services", theirs, DATABASE),
-            min_size=1,
-            max_size=8,
-            timeout=2,
-            command_timeout=9,
-        )
+        address = self.database.address_for("services", theirs, DATABASE)
+        self.pool = await asyncpg.create_pool(address, min_size=1, max_size=8, timeout=2, command_timeout=9)
         self.stack.callback(self.pool.terminate)
         for statement in (SCHEMA, PRODUCTS, ORDERS):
             await self.pool.execute(statement)
@@ -92,16 +91,9 @@ class Shop(Installation):
         with contextlib.suppress(*DOWN):
             async with self.pool.acquire() as connection, connection.transaction():
                 # Where the clock was put back, what was ordered later has not happened yet.
-                await connection.execute(
-                    'DELETE FROM marketplace."Order" WHERE id > $1 AND "createdAt" > to_timestamp($2)',
-                    self._newest,
-                    now,
-                )
+                await connection.execute(FORGET_LATER, self._newest, now)
                 if self._orders_come:
-                    await connection.execute(
-                        'INSERT INTO marketplace."Order" ("stripePaymentIntentId", total, status, "createdAt") '
-                        "VALUES ($1, 25, 'paid', to_timestamp($2))", f"pi_{secrets.token_hex(8)}", now,
-                    )  # fmt: skip
+                    await connection.execute(NEW_ORDER, f"pi_{secrets.token_hex(8)}", now)
                 if self._analytics_run:
                     await connection.execute('DELETE FROM business."AnalyticsDaily"')
                     await connection.execute(ANALYTICS, now, self._refunds_count)
