@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from monitor.demo.installation import fault
+from monitor.demo.installations.lavandaria_app import PATIENCE, POOL, SLOW
 from monitor.demo.installations.lavandaria_backups import SORTS
 from monitor.demo.installations.lavandaria_containers import APPLICATION, DATABASE, FAILURES
 from monitor.demo.installations.lavandaria_parts import CONNECTIONS, NAME, Parts
@@ -133,8 +134,11 @@ class Lavandaria(Parts):
         try:
             async with connection.transaction():
                 await connection.execute("LOCK TABLE prices")
-                waiting = asyncio.gather(*(self.asks_for_prices() for _ in range(8)))
-                await connection.execute("SELECT pg_sleep(1.2)")
+                waiting = asyncio.gather(*(self.asks_for_prices() for _ in range(POOL)))
+                async with asyncio.timeout(PATIENCE):
+                    while await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < POOL:
+                        pass
+                await connection.execute(f"SELECT pg_sleep({SLOW + 0.1})")
             await self.customers(waiting)
         finally:
             await connection.close()
@@ -154,7 +158,7 @@ class Lavandaria(Parts):
 
     @fault("L04", "nearly all connections of the database are taken")
     async def connections_taken(self) -> AsyncIterator[None]:
-        async with self.connections(round(CONNECTIONS * 0.82)):
+        async with self.connections(round(CONNECTIONS * 0.81)):
             yield
 
     @fault("L04.slow", "a report takes over a second, again and again")

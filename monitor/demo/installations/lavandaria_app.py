@@ -17,8 +17,10 @@ from aiohttp import web
 
 from monitor.demo.parts.site import Site
 
-PATIENCE = 3.0
+PATIENCE = 8.0
 """Seconds that it waits for its database."""
+POOL = 8
+"""Connections that it makes at most."""
 SLOW = 1.0
 """Seconds from which it calls a query slow."""
 LOG_INS, WITHIN = 10, 900.0
@@ -107,7 +109,7 @@ class Application:
     async def _rows(self, query: str, *values: Any) -> list[asyncpg.Record]:
         if self._pool is None:
             self._pool = await asyncpg.create_pool(
-                self._database, min_size=0, max_size=5, timeout=PATIENCE, command_timeout=PATIENCE
+                self._database, min_size=0, max_size=POOL, timeout=PATIENCE, command_timeout=PATIENCE
             )
         began = monotonic()
         rows: list[asyncpg.Record] = await self._pool.fetch(query, *values)
