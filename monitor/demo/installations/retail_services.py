@@ -24,7 +24,7 @@ PASSWORD = "r3tail-cache"
 WORKER = "7f7a1c3e-5a2f-4d6b-9a53-2f1f0b6c8d01"
 AT_ONCE = 5
 """Jobs that the worker has in hand."""
-DATABASE_WITHIN = 0.5
+DATABASE_WITHIN = 2.0
 """Seconds that the API gives the database to answer."""
 
 
