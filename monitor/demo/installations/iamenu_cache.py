@@ -53,7 +53,7 @@ class Cache(Installation):
         }  # fmt: skip
         self.valkey = await self.server(Valkey(self.folder / "valkey", settings=settings))
         self.redis = Redis.from_url(
-            self.valkey.url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=2,
+            self.valkey.url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=9,
         )  # fmt: skip
         self.stack.push_async_callback(self.redis.aclose)
         self.mails = await self.stack.enter_async_context(BullQueue(self.valkey, "email", keeps=100))

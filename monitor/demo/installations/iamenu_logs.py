@@ -107,6 +107,7 @@ class Logs(Installation):
         self._silent = True
         yield
         self._silent = False
+        await self._write()
 
     @fault("W04.words", "the business service logs a password to CloudWatch")
     async def password_logged(self) -> AsyncIterator[None]:

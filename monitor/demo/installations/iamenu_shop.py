@@ -77,7 +77,7 @@ class Shop(Installation):
         await connection.execute("CREATE EXTENSION pg_stat_statements")
         await connection.close()
         address = self.database.address_for("services", theirs, DATABASE)
-        self.pool = await asyncpg.create_pool(address, min_size=1, max_size=8, timeout=2, command_timeout=9)
+        self.pool = await asyncpg.create_pool(address, min_size=1, max_size=8, timeout=5, command_timeout=9)
         self.stack.callback(self.pool.terminate)
         for statement in (SCHEMA, PRODUCTS, ORDERS):
             await self.pool.execute(statement)
