@@ -55,6 +55,7 @@ class RetailBackups(RetailServices):
         """Make them."""
         self.backups = self.folder / "backups"
         self.job_runs = True
+        self._looked_at = self.now()
         self.contents = {"postgres": await self.dump(), "redis": await self._snapshot()}
         for what, days in KEPT.items():
             (self.backups / what).mkdir(parents=True)
@@ -107,10 +108,10 @@ class RetailBackups(RetailServices):
         return file
 
     async def _cron(self) -> None:
-        """Tonight's job, once: the dumps, what is too old, and the sign of life."""
+        """Tonight's job at its time: the dumps, what is too old, and the sign of life."""
         due = self.night(0)
-        name = NAMES["postgres"].format(f"{due:%Y%m%d_%H%M%S}")
-        if not self.job_runs or self.files("postgres")[0].name >= name:
+        before, self._looked_at = self._looked_at, self.now()
+        if not self.job_runs or not before < due.timestamp() <= self._looked_at:
             return
         self.contents |= {"postgres": await self.dump(), "redis": await self._snapshot()}
         for what, days in KEPT.items():
