@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
 from pathlib import Path
 
 from monitor.demo.process import NotStarted, Refused
@@ -46,6 +47,7 @@ class MemoryGroup:
     async def start(self) -> None:
         """Make it; Refused where this machine does not let us: then no process holds anything."""
         try:
+            _forget_the_dead(self._folder.parent)
             self._folder.mkdir()
             for name, limit in self._limits.items():
                 # Not every kernel counts swap.
@@ -88,3 +90,11 @@ class MemoryGroup:
             assert process.stdin is not None
             process.stdin.close()
             await process.wait()
+
+
+def _forget_the_dead(parent: Path) -> None:
+    """Take away what processes have left that were killed."""
+    for left in parent.glob("runwatch-*-*"):
+        if not Path("/proc", left.name.split("-")[1]).exists():
+            with suppress(OSError):  # somebody else does so at the same time
+                left.rmdir()
