@@ -25,7 +25,7 @@ ROWS = (
     Row("L03.database", "ContainerDown", "P0", within="45s", says=("lavandaria-db ended", "exit code 137")),
     Row("L03.unhealthy", "ContainerDown", "P0", within="1m", says=("lavandaria-app is unhealthy", "3 checks")),
     Row("L04", "PostgresConnectionsNearlyUsed", "P2", within="100s", says=("pg_terminate_backend", "lavandaria")),
-    Row("L04.slow", "PostgresSlowStatements", "P2", within="4m", says=("pg_sleep", "pg_blocking_pids"), resolves="3m"),
+    Row("L04.slow", "PostgresSlowStatements", "P2", within="6m", says=("pg_sleep", "pg_blocking_pids"), resolves="3m"),
     Row("L05", "ErrorsLogged", "P2", within="45s", says=("req_", "prices"), resolves="6m"),
     Row("L05.slow", "SlowQueriesLogged", "P2", within="45s", says=("Slow query", "FROM prices"), resolves="11m"),
     Row("L06", "ManyRefused", "P2", within="45s", says=("203.0.113.8",), resolves="2m"),
@@ -64,7 +64,7 @@ def before(hour: int, minute: int = 0) -> str:
 @pytest.mark.parametrize(
     "row",
     (
-        Row("L04.latency", "QueriesSlower", "P3", within="8m", says=("limit: over 100 ms",), resolves="3m"),
+        Row("L04.latency", "QueriesSlower", "P3", within="8m", says=("limit: over 100 ms",), resolves="6m"),
         Row("L05.passwords", "RateLimiting", "P3", within="45s", says=("203.0.113.7",), resolves="16m"),
     ),
     ids=lambda row: row.fault,
