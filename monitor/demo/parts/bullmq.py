@@ -32,6 +32,7 @@ class BullQueue:
         self._options: dict[str, Any] = {} if keeps is None else {"removeOnComplete": {"count": keeps}}
         self._queue: Queue | None = None
         self._worker: Worker | None = None
+        self._running: asyncio.Task[None]
         self._ended = self._hanging = 0
         self._news = asyncio.Event()
         self._stuck = asyncio.Event()
@@ -61,10 +62,12 @@ class BullQueue:
             return
         self._stuck.clear()
         options = {"connection": self.server.url, "drainDelay": 1, "runRetryDelay": 100, "concurrency": 5}
+        options["autorun"] = False  # its loop is ours to end
         self._worker = Worker(self.name, self._process, options)
         for event in ("completed", "failed"):
             self._worker.on(event, self._one_ended)
         self._worker.on("error", lambda *_: None)  # a server that is down; it tries again
+        self._running = asyncio.get_running_loop().create_task(self._worker.run(), name=f"worker of {self.name}")
 
     async def rest(self) -> None:
         """Stop the worker: what is added from now on waits, and what hangs comes off."""
@@ -73,6 +76,12 @@ class BullQueue:
         worker, self._worker = self._worker, None
         self._stuck.set()
         await worker.close(force=True)
+        # What was on its way when the connections were closed has opened them anew.
+        left = [self._running, *worker.processing]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await worker.backend.close(force=True)
 
     @asynccontextmanager
     async def resting(self) -> AsyncIterator[None]:
