@@ -381,11 +381,11 @@ async def test_cut_or_silent_anywhere_it_fails_and_leaves_nothing(
         await email.add("send", {})
         await client.rpoplpush("bull:email:wait", "bull:email:active")
     async with FaultProxy("127.0.0.1", server.port) as proxy:
-        check = bull(f"redis://{proxy.address}").model_copy(update={"timeout": 0.3})
+        check = bull(f"redis://{proxy.address}")
         proxy.cut_after = after
         await fails(check, Reason.PROTOCOL)
         proxy.cut_after, proxy.blackhole_after = None, after
-        await fails(check, Reason.READ_TIMEOUT, "is connected, but does not answer")
+        await fails(check.model_copy(update={"timeout": 0.3}), Reason.READ_TIMEOUT, "is connected, but does not answer")
 
 
 async def test_nobody_there_and_nobody_let_in(server: Valkey) -> None:
