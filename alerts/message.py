@@ -100,9 +100,12 @@ def _most_important(
 
 
 def impact(alert: Alert, plan: Plan, failing: Collection[str]) -> list[str]:
-    """What can't succeed while this fires: first what fails already, which it says, then what others need."""
+    """What can't succeed while this fires: first what fails already, which it says, then what others need.
+
+    Where the check itself answers, and a number of it is wrong, nothing need fail: only what does is named.
+    """
     dependents = plan.dependents.get(alert.check, ())
     if not dependents or alert.phase is not Phase.FIRING:
         return []
     first = sorted(dependents, key=lambda key: (key not in failing, -len(plan.dependents.get(key, ()))))
-    return [f"{key} (failing)" if key in failing else key for key in first]
+    return [f"{key} (failing)" if key in failing else key for key in first if alert.reason or key in failing]

@@ -102,6 +102,9 @@ def test_impact_names_what_can_not_succeed_and_what_already_fails():
     assert impact(down, deep, []) == ["shop/cart", "shop/web"], "what others need goes before what nobody needs"
     assert impact(fires("A", check="shop/database", phase=Phase.INACTIVE), PLAN, []) == []
     assert impact(fires("A", check="shop/cart"), PLAN, []) == []
+    slow = fires("Slow", check="shop/database", reason="")
+    assert impact(slow, PLAN, []) == [], "it answers: nothing need fail"
+    assert impact(slow, PLAN, ["shop/cart"]) == ["shop/cart (failing)"]
 
 
 def test_several_messages_are_one_with_what_fires_first():
