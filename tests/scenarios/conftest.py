@@ -21,6 +21,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return {"hurried": HurriedLoop}
 
 
+@pytest.hookimpl(tryfirst=True)  # before those who read the group
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The scenarios of one system share its installation: they run in one process (with --dist=loadgroup)."""
     for item in items:

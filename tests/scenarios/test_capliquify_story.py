@@ -7,7 +7,8 @@ import asyncio
 from tests.scenarios.commands import typed
 from tests.scenarios.records import Proof, record
 from tests.scenarios.secrecy import keeps_its_secrets
-from tests.scenarios.watch import Told, Watch
+from tests.scenarios.told import Told
+from tests.scenarios.watch import Watch
 
 ON_CALL = ("pagerduty capliquify-on-call", "slack #capliquify-incidents")
 CONCERNED = {"backend", "database", "frontend", "logs", "production", "scheduled-jobs"}

@@ -14,7 +14,8 @@ from checks.base import Outcome
 from tests.scenarios.commands import typed
 from tests.scenarios.records import Proof, record
 from tests.scenarios.secrecy import keeps_its_secrets
-from tests.scenarios.watch import Told, Watch
+from tests.scenarios.told import Told
+from tests.scenarios.watch import Watch
 
 ON_CALL = ("pagerduty iamenu-on-call", "slack #iamenu-on-call")
 MANAGER, CTO = "pagerduty iamenu-engineering-manager", "pagerduty iamenu-cto"

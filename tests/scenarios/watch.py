@@ -15,17 +15,15 @@ from typing import Any, TypeVar
 import structlog
 
 from alerts.delivery import Attempt
-from alerts.outbox import Parcel
-from alerts.vocabulary import Alert
 from checks.base import Outcome
 from checks.units import parse_duration, show_duration
 from monitor.app import App
 from monitor.config import load
-from monitor.demo.inbox import Received
 from monitor.demo.installation import Installation
 from monitor.logs import Writer, configure
 from tests.scenarios.hurry import HurriedClock, HurriedLoop
 from tests.scenarios.records import Proof, record
+from tests.scenarios.told import Page, Told, plain, whom
 
 T = TypeVar("T")
 STARTS_WITHIN = 50.0
@@ -58,27 +56,6 @@ class Threaded:
         self.loop.close()
 
 
-@dataclass(frozen=True)
-class Told:
-    """A message that was accepted: `at` in the daemon's time, `to` such as `slack #CHANNEL` (see `whom`)."""
-
-    at: float
-    to: str
-    parcel: Parcel
-
-    @property
-    def firing(self) -> dict[str, Alert]:
-        return {alert.name: alert for alert in self.parcel.note.firing}
-
-    @property
-    def resolved(self) -> set[str]:
-        return {alert.name for alert in self.parcel.note.resolved}
-
-    def __str__(self) -> str:
-        names = "+".join(f"{name} {alert.severity_word}" for name, alert in self.firing.items())
-        return f"{self.to} {self.parcel.note.reason}: {names or 'resolved ' + '+'.join(sorted(self.resolved))}"
-
-
 class Daemon(App):
     """The daemon, with a list of what was accepted from it."""
 
@@ -93,35 +70,6 @@ class Daemon(App):
         if attempt.status == "delivered":
             self.told.append(Told(self.clock.now(), whom(attempt.parcel.destination, self.names), attempt.parcel))
             self.news.set()
-
-
-def whom(destination: dict[str, Any], names: dict[str, str]) -> str:
-    """A destination as its readers would name it."""
-    kind, config = destination["kind"], destination["config"]
-    match kind:
-        case "pagerduty":
-            key = str(config["routing_key"])
-            return f"pagerduty {names.get(key, key)}"
-        case "slack":
-            return f"slack {config.get('channel') or config.get('api_url')}"
-        case "email":
-            to = config["to"]
-            return f"email {to if isinstance(to, str) else ','.join(to)}"
-    return f"{kind} {config.get('url', '')}"
-
-
-class Page:
-    """What people were told about one alert."""
-
-    def __init__(self, alert: Alert, seconds: float, text: str) -> None:
-        self.alert = alert
-        self.seconds = seconds
-        self.text = text
-
-    def says(self, *pieces: str) -> None:
-        """All of these stand in the messages as they were received: evidence, numbers, the steps of the playbook."""
-        for piece in pieces:
-            assert piece in self.text, f"{piece!r} is not in the page:\n{self.text}"
 
 
 class Watch:
@@ -316,7 +264,7 @@ class Watch:
     def received(self, alert: str) -> str:
         """Everything that arrived in the inbox since the fault and names the alert, as plain text."""
         messages = self.installation.inbox.messages
-        texts = [_plain(one) for one in messages if one.number > self._before and one.status < 300]
+        texts = [plain(one) for one in messages if one.number > self._before and one.status < 300]
         return "\n\n".join(text for text in texts if alert in text)
 
     def _only_asserted(self) -> None:
@@ -342,25 +290,6 @@ class Watch:
             if known is None or known.result.outcome is not Outcome.OK:
                 lines.append(f"  {key}: {'not asked yet' if known is None else known.result.sentence}")
         return "\n".join(lines)
-
-
-def _plain(message: Received) -> str:
-    """A message's texts, one a line, whatever its form."""
-    lines: list[str] = []
-
-    def walk(value: Any) -> None:
-        match value:
-            case dict():
-                for inner in value.values():
-                    walk(inner)
-            case list():
-                for inner in value:
-                    walk(inner)
-            case str():
-                lines.append(value)
-
-    walk(message.body)
-    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
