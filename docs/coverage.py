@@ -116,7 +116,7 @@ def untrue(proofs: Sequence[Proof]) -> list[str]:
         there = thresholds(system)
         for proof in proofs:
             key = (proof["check"], proof["alert"], proof["severity"])
-            if proof["system"] == system and proof["alert"] and key not in there:
+            if proof["system"] == system and proof["check"] and key not in there:
                 problems.append(f"{system}: there is no {' '.join(key)}, which the scenario of {proof['fault']} shows")
     return problems
 
@@ -139,11 +139,12 @@ def part(name: str) -> str:
 
 
 def _cells(proof: Proof, there: Mapping[tuple[str, str, str], Threshold]) -> tuple[str, str, str, str, str]:
-    if not proof["alert"]:
-        return proof["what"], "", "", "", ""
+    took = "" if proof["seconds"] is None else show_duration(proof["seconds"])
+    took += f" (limit {proof['within']})" if took and proof["within"] else ""
+    if not proof["check"]:
+        return proof["what"], "", proof["alert"], proof["severity"], took
     threshold = there[proof["check"], proof["alert"], proof["severity"]]
     hold = f" for {show_duration(threshold.hold)}" if threshold.hold else ""
-    took = f"{show_duration(proof['seconds'])} (limit {proof['within']})"
     return (
         proof["what"],
         f"`{proof['check']}`",
