@@ -26,16 +26,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The scenarios of one system share its installation: they run in one process (with --dist=loadgroup)."""
     for item in items:
         if "tests/scenarios/test_" in item.nodeid:
-            system = Path(item.nodeid.partition("::")[0]).stem.removeprefix("test_").partition("_")[0]
-            item.add_marker(pytest.mark.xdist_group(system))
+            item.add_marker(pytest.mark.xdist_group(_system(item)))
             # The first one starts the whole installation.
             item.add_marker(pytest.mark.timeout(180))
 
 
+RUNNING = pytest.StashKey[dict[type[Installation], Threaded]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """An installation ends with the last scenario of its system: nothing of it stirs while others are tested."""
+    yield
+    if nextitem is None or _system(nextitem) != _system(item):
+        running = item.session.stash.get(RUNNING, {})
+        while running:
+            running.popitem()[1].end()
+
+
+def _system(item: pytest.Item) -> str:
+    """The system that a scenario's file is named after; empty for other tests."""
+    file = Path(item.nodeid.partition("::")[0])
+    return file.stem.removeprefix("test_").partition("_")[0] if file.parent.name == "scenarios" else ""
+
+
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[type[Installation]], Threaded]]:
-    """Gives an installation in its thread; it is started at the first call, and ended with the session."""
-    running: dict[type[Installation], Threaded] = {}
+def installed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[type[Installation]], Threaded]:
+    """Gives an installation in its thread; it is started at the first call."""
+    running = request.session.stash.setdefault(RUNNING, {})
 
     def give(kind: type[Installation]) -> Threaded:
         if kind not in running:
@@ -54,9 +74,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[ty
             running[kind] = threaded
         return running[kind]
 
-    yield give
-    for threaded in running.values():
-        threaded.end()
+    return give
 
 
 @pytest_asyncio.fixture

@@ -96,7 +96,7 @@ async def test_a_lost_network_is_one_page_and_nobody_elses(watch: Watch) -> None
         # The network is there again, and so are real outages.
         await watch.breaks("C03")
         page = await watch.paged("DatabaseDown", "P1", to=ON_CALL, within="70s")
-        page.says("connection", "capliquify/production (failing)")
+        page.says("connection", "capliquify/production")
         await watch.heals()
         await watch.resolved("DatabaseDown", within="70s")
 

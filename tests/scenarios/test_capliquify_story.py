@@ -32,7 +32,7 @@ async def database_dies(watch: Watch) -> None:
     await watch.breaks("C03")
     await users_come(watch)
     page = await watch.paged("DatabaseDown", "P1", to=ON_CALL, within="65s")
-    page.says("connection refused", "capliquify/production (failing)", "capliquify/logs")
+    page.says("connection refused", "capliquify/production", "capliquify/logs")
 
 
 def minutes(told: list[Told], who: str) -> list[tuple[int, str]]:

@@ -180,7 +180,7 @@ async def test_a_test_alert_arrives_in_slack_and_nowhere_else(watch: Watch) -> N
     first = arrived[0].body
     assert first["channel"] == "#iamenu-on-call" and "CRITICAL" in first["text"] and "TestAlert" in first["text"]
     assert [one.to for one in watch.app.told] == ["slack #iamenu-on-call"] * 2
-    record(Proof("iamenu", "W14", "`runwatch test-alert --channel slack --severity CRITICAL` arrives in Slack",
+    record(Proof("iamenu", "W14", "a test alert by hand, for the channel of Slack alone, arrives there",
                  alert="TestAlert", severity="CRITICAL", to=("slack #iamenu-on-call",)))  # fmt: skip
 
 

@@ -233,5 +233,6 @@ class DakkahUpkeep(Installation):
 
     async def _forget(self, query: str, wanted: Callable[[float], bool]) -> None:
         """As if it had never been: what Prometheus has of it is in its last five minutes."""
+        self.traffic.restart()  # a scrape under way may bring what was counted before once more
         await self.prometheus.forget(COUNTERS)
         await self._until(query, wanted)

@@ -77,6 +77,8 @@ class Tools(Installation):
             await self.prometheus.until(query, lambda values: bool(values) and values[0] > over)
         yield
         self._requests = ()
+        # A scrape under way may bring what was counted before once more.
+        self.traffic.restart()
         await self.prometheus.forget(REQUESTS)
         async with asyncio.timeout(WITHIN):
             await self.prometheus.until(query, lambda values: bool(values) and values[0] < over)

@@ -166,6 +166,7 @@ class RetailServices(RetailData):
         await self.cache.kill()
         yield
         await self.cache.start()
+        await self.queue.work_again()
 
     @fault("R06.password", "Redis has another password than we know")
     async def password_changed(self) -> AsyncIterator[None]:
@@ -189,7 +190,7 @@ class RetailServices(RetailData):
         self.worker_pings = False
         await self.queue.rest()
         yield
-        self.queue.work()
+        await self.queue.work_again()
         self.worker_pings = True
 
     @fault("R17.silent", "the worker is connected, and gives no sign of life")

@@ -69,6 +69,12 @@ class BullQueue:
         self._worker.on("error", lambda *_: None)  # a server that is down; it tries again
         self._running = asyncio.get_running_loop().create_task(self._worker.run(), name=f"worker of {self.name}")
 
+    async def work_again(self) -> None:
+        """Start the worker anew, which finds a server that was down only after a while; returns when it works."""
+        await self.rest()
+        self.work()
+        await self.run(1)
+
     async def rest(self) -> None:
         """Stop the worker: what is added from now on waits, and what hangs comes off."""
         if self._worker is None:

@@ -39,6 +39,12 @@ class Traffic(Served):
             if took <= limit:
                 self._within[limit] += requests
 
+    def restart(self) -> None:
+        """Count from zero, as a service does that was started anew: what came before is no growth for Prometheus."""
+        self._requests = dict.fromkeys(self._requests, 0.0)
+        self._within = dict.fromkeys(BUCKETS, 0.0)
+        self._spent = 0.0
+
     async def handle(self, request: web.Request) -> web.Response:
         """The metrics, whatever is asked for."""
         if self.broken:
