@@ -19,8 +19,10 @@ async def test_stripe_is_down_and_its_status_page_says_so(watch: Watch) -> None:
     await watch.quiet("10m")
     await watch.breaks("D10")
     page = await watch.paged("StripeReportsOutage", "P0", to=(*ON_CALL, STAKEHOLDERS), within="2m5s")
-    page.says("api: degraded", "dakkah/stripe (failing)", "There is nothing to mend here")
+    page.says("api: degraded", "dakkah/stripe", "There is nothing to mend here")
     await watch.passes("45m")
+    [outage] = (alert for alert in watch.app.engine.judging.live() if alert.name == page.alert.name)
+    assert watch.app.engine.impact(outage) == ["dakkah/stripe (failing)"], "held back, and named with its cause"
     assert watch.app.state.get("dakkah/stripe").result.outcome is Outcome.FAILED  # type: ignore[union-attr]
     told = watch.since_fault()
     assert {name for one in told for name in {*one.firing, *one.resolved}} == {"StripeReportsOutage"}, "one cause"
