@@ -1,146 +1,32 @@
-"""Alertmanager's API v2 as its clients use it: amtool, a real Prometheus, the calls of Grafana and Karma."""
+"""Alertmanager's API v2 as its clients use it, down to the calls of Grafana and Karma."""
 
-import asyncio
 import io
-import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
 from monitor.demo.inbox import Inbox
-from monitor.demo.parts.site import Site
-from tests import alertmanager
-from tests.daemon import DEADLINE, Daemon, Target
-from tests.prometheus import prometheus
-
-TEXT, FLAG, MAP = str, bool, {"*": str}
-STATUS = {"state": ("unprocessed", "active", "suppressed"), "silencedBy": [str], "inhibitedBy": [str], "mutedBy": [str]}
-ALERT = {
-    "labels": MAP,
-    "annotations": MAP,
-    "receivers": [{"name": str}],
-    "fingerprint": str,
-    "startsAt": datetime,
-    "updatedAt": datetime,
-    "endsAt": datetime,
-    "status": STATUS,
-    "generatorURL": str,
-}
-GROUP = {"labels": MAP, "routeLabels": MAP, "receiver": {"name": str}, "alerts": [ALERT]}
-SILENCE = {
-    "id": str,
-    "status": {"state": ("expired", "active", "pending")},
-    "updatedAt": datetime,
-    "startsAt": datetime,
-    "endsAt": datetime,
-    "createdBy": str,
-    "comment": str,
-    "annotations": MAP,
-    "matchers": [{"name": str, "value": str, "isRegex": bool, "isEqual": bool}],
-}
-VERSION = dict.fromkeys(("version", "revision", "branch", "buildUser", "buildDate", "goVersion"), str)
-SERVER = {
-    "cluster": {"status": ("ready", "settling", "disabled"), "name": str, "peers": [{"name": str, "address": str}]},
-    "versionInfo": VERSION,
-    "config": {"original": str},
-    "uptime": datetime,
-}
-"""The required fields of Alertmanager's OpenAPI document, version 0.0.1, and those optional ones that we answer."""
+from tests.daemon import Daemon, Target
+from tests.system.api_v2 import (
+    ALERT,
+    GROUP,
+    SERVER,
+    SILENCE,
+    Client,
+    alert,
+    configuration,
+    conforms,
+    heard,
+    silence,
+    time,
+)
 
 
-def conforms(value, shape, where="$"):
-    """Fails where an answer is not as the contract wants it."""
-    if isinstance(shape, tuple):
-        assert value in shape, (where, value)
-    elif shape is datetime:
-        assert datetime.fromisoformat(value).tzinfo is not None, where
-    elif isinstance(shape, type):
-        assert type(value) is shape, (where, value)
-    elif isinstance(shape, list):
-        assert isinstance(value, list), (where, value)
-        for number, item in enumerate(value):
-            conforms(item, shape[0], f"{where}[{number}]")
-    elif "*" in shape:
-        assert all(isinstance(one, str) for pair in value.items() for one in pair), (where, value)
-    else:
-        assert value.keys() == shape.keys(), (where, value.keys() ^ shape.keys())
-        for name, one in shape.items():
-            conforms(value[name], one, f"{where}.{name}")
-    return value
-
-
-def configuration(inbox, target=None, more=""):
-    check = (
-        f"\n  - {{name: target, kind: tcp, address: '127.0.0.1:{target.port}', severity: critical}}"
-        if target
-        else " []"
-    )
-    return f"""
-defaults: {{interval: 300ms, timeout: 1s, retries: 0}}
-route:
-  receiver: team
-  group_by: [alertname]
-  group_interval: 1s
-  routes:
-    - {{matchers: [team="db"], receiver: db}}
-    - {{matchers: [team="night"], receiver: night, mute_time_intervals: [always]}}
-time_intervals:
-  - {{name: always, time_intervals: [{{months: ["1:12"]}}]}}
-inhibit_rules:
-  - {{source_matchers: [alertname="Down"], target_matchers: [alertname="Slow"], equal: [cluster]}}
-receivers:
-  - {{name: team, webhook_configs: [{{url: "{inbox.url}/hook/team"}}]}}
-  - {{name: db, webhook_configs: [{{url: "{inbox.url}/hook/db"}}]}}
-  - {{name: night, webhook_configs: [{{url: "{inbox.url}/hook/night"}}]}}
-{more}
-checks:{check}
-"""
-
-
-class Client:
-    """The API of a daemon."""
-
-    def __init__(self, daemon):
-        self._daemon = daemon
-
-    async def get(self, path, **parameters):
-        status, text = await self._daemon.get(f"/api/v2{path}", params=parameters or None)
-        assert status == 200, text
-        return json.loads(text)
-
-    async def refused(self, path, method="GET", **options):
-        status, text = await self._daemon.get(f"/api/v2{path}", method, **options)
-        assert status != 200, text
-        return status, json.loads(text)
-
-    async def post(self, path, content):
-        body = io.BytesIO(json.dumps(content).encode())
-        status, text = await self._daemon.get(f"/api/v2{path}", "POST", data=body)
-        assert status == 200, text
-        return json.loads(text) if text else None
-
-    async def names(self, **parameters):
-        return sorted(one["labels"]["alertname"] for one in await self.get("/alerts", **parameters))
-
-
-def alert(name, **labels):
-    return {"labels": {"alertname": name} | labels}
-
-
-def time(**ahead):
-    return (datetime.now(UTC) + timedelta(**ahead)).isoformat()
-
-
-def silence(*matchers, **fields):
-    named = [dict(zip(("name", "value", "isRegex"), one, strict=False)) for one in matchers]
-    given = {"startsAt": time(), "endsAt": time(hours=1), "createdBy": "jane", "comment": "I know"}
-    return {"matchers": named} | given | fields
-
-
-async def heard(inbox, path, status="firing", after=0, within=DEADLINE):
-    async with asyncio.timeout(within):
-        return await inbox.until(lambda one: one.path == path and one.body["status"] == status, after)
+@pytest.fixture
+async def daemon(tmp_path):
+    async with Inbox() as inbox, Daemon(tmp_path, configuration(inbox)) as running:
+        yield running
 
 
 async def test_what_fires_is_shown_as_the_contract_says(tmp_path):
@@ -356,159 +242,3 @@ async def test_silences_by_the_calls_of_grafana_and_karma(tmp_path):
 async def test_a_silence_that_can_not_be_is_refused_with_a_sentence(daemon, asked, sentence):
     status, why = await Client(daemon).refused("/silences", "POST", json=asked)
     assert (status, sentence in why) == (400, True), why
-
-
-@pytest.fixture
-async def daemon(tmp_path):
-    async with Inbox() as inbox, Daemon(tmp_path, configuration(inbox)) as running:
-        yield running
-
-
-async def amtool(daemon, *arguments):
-    code, said, complaints = await alertmanager.amtool(f"--alertmanager.url={daemon.url}", *arguments)
-    assert code == 0, complaints
-    return said
-
-
-async def test_amtool_asks_adds_silences_and_expires(daemon):
-    await amtool(daemon, "alert", "add", "alertname=Down", "cluster=a", "--annotation=summary=gone")
-    await amtool(daemon, "alert", "add", "Slow", "cluster=b")
-    assert "gone" in await amtool(daemon, "alert", "query")
-    said = json.loads(await amtool(daemon, "alert", "query", "cluster=~a|c", "-o", "json"))
-    assert [one["labels"]["alertname"] for one in said] == ["Down"]
-    name = (await amtool(daemon, "silence", "add", "alertname=Down", "cluster!=b", "-c", "known", "-a", "jane")).strip()
-    assert "Down" not in await amtool(daemon, "alert", "query")
-    assert "Down" in await amtool(daemon, "alert", "query", "--silenced")
-    assert name in await amtool(daemon, "silence", "query", "alertname=Down")
-    assert (await amtool(daemon, "silence", "update", "-d", "3h", "-c", "longer", name)).count("longer") == 1
-    await amtool(daemon, "silence", "expire", name)
-    assert name not in await amtool(daemon, "silence", "query")
-    assert name in await amtool(daemon, "silence", "query", "--expired")
-    assert "Down" in await amtool(daemon, "alert", "query")
-
-
-async def test_amtool_reads_status_and_routes(daemon):
-    assert "disabled" in await amtool(daemon, "cluster", "show")
-    assert "receiver" in await amtool(daemon, "config", "show")
-    assert (await amtool(daemon, "config", "routes", "test", "team=db")).strip() == "db"
-    assert '{team="night"}  receiver: night' in await amtool(daemon, "config", "routes", "show")
-
-
-async def test_amtool_is_told_what_is_wrong(daemon):
-    url = f"--alertmanager.url={daemon.url}"
-    code, _, complaints = await alertmanager.amtool(url, "silence", "expire", "00000000-0000-0000-0000-000000000000")
-    assert (code, "404" in complaints) == (1, True)
-    code, _, complaints = await alertmanager.amtool(url, "silence", "add", "a=~.*", "-c", "x", "-a", "y")
-    assert (code, "silence everything" in complaints) == (1, True)
-
-
-ASKED = (
-    "", "?filter=alertname%3D%22Gone%22", "?filter=cluster%3Da&filter=alertname!%3DSlow",
-    "?filter=missing%3D%22%22", "?filter=cluster!~%22a|b%22", "?receiver=db", "?receiver=d", "?receiver=.*",
-    "?silenced=false", "?silenced=false&active=false", "?silenced=no", "?silenced=TRUE", "?active=", "?active=false",
-    "?filter=%22", "?filter=x", "?filter=a%3D~%22(%22", "?receiver=(",
-    "?filter=cluster%3D~%22a|b%22", "?inhibited=false", "?unprocessed=false",
-)  # fmt: skip
-SILENCES_ASKED = (
-    "", "?filter=cluster%3D%22b%22", "?filter=cluster%3D~%22.%22", "?filter=alertname%3D%22Late%22",
-    "?filter=cluster!%3D%22b%22", "?filter=missing%3D%22x%22", "?filter=x",
-)  # fmt: skip
-POSTED = (
-    ("/silences", silence(("a", "b", False), endsAt=time(hours=-1))),
-    ("/silences", silence(("a", "b", False), startsAt=time(hours=2))),
-    ("/silences", silence(("a", "", False))),
-    ("/silences", silence(("a", "(", True))),
-    ("/silences", silence(("a", "b", False), id="00000000-0000-0000-0000-000000000000")),
-    ("/alerts", [{"labels": {}}]),
-    ("/alerts", [{"labels": {"a": ""}}]),
-    ("/alerts", [alert("Gone", cluster="c") | {"startsAt": time(hours=1), "endsAt": time(hours=-1)}]),
-    ("/alerts", []),
-)
-
-
-async def test_a_real_alertmanager_answers_the_same(tmp_path):
-    (tmp_path / "theirs").mkdir()
-    below = [{"matchers": ["team=db"], "receiver": "db"}]
-    route = {"receiver": "team", "group_by": ["alertname"], "routes": below}
-    theirs = json.dumps({"route": route, "receivers": [{"name": "team"}, {"name": "db"}]})
-    alerts = [
-        alert("Gone", cluster="a"),
-        alert("Slow", cluster="a"),
-        alert("Slow", cluster="b"),
-        alert("Lag", team="db"),
-    ]
-    made = [silence(("cluster", "b", False)), silence(("alertname", "Late|Lag", True), ("cluster", "x", False))]
-
-    async def names(http, url, path):
-        async with http.get(f"{url}/api/v2{path}") as answer:
-            if answer.status != 200:
-                return answer.status
-            return sorted(
-                (
-                    json.dumps(one.get("labels") or one["matchers"], sort_keys=True),
-                    one["status"]["state"],
-                    str(one.get("receivers")),
-                )
-                for one in await answer.json()
-            )
-
-    async def groups(http, url, query):
-        async with http.get(f"{url}/api/v2/alerts/groups{query}") as answer:
-            if answer.status != 200:
-                return answer.status
-            return [
-                (
-                    one["labels"],
-                    one["receiver"],
-                    sorted((each["fingerprint"], each["status"]["state"]) for each in one["alerts"]),
-                )
-                for one in await answer.json()
-            ]
-
-    async def refused(http, url, path, content):
-        async with http.post(f"{url}/api/v2{path}", json=content) as answer:
-            return answer.status, isinstance(json.loads(await answer.text() or "null"), str)
-
-    async with (
-        Inbox() as inbox,
-        Daemon(tmp_path, configuration(inbox)) as daemon,
-        alertmanager.alertmanager(tmp_path / "theirs", theirs) as real,
-        aiohttp.ClientSession() as http,
-    ):
-        for url in (daemon.url, real.url):
-            for path, content in (("/silences", made[0]), ("/silences", made[1]), ("/alerts", alerts)):
-                async with http.post(f"{url}/api/v2{path}", json=content) as answer:
-                    assert answer.status == 200
-        for path in [f"/alerts{query}" for query in ASKED] + [f"/silences{query}" for query in SILENCES_ASKED]:
-            assert await names(http, daemon.url, path) == await names(http, real.url, path), path
-        await real.logged("Received alert", len(alerts))
-        for query in ASKED:
-            assert await groups(http, daemon.url, query) == await groups(http, real.url, query), query
-        for path, content in POSTED:
-            ours, truth = [await refused(http, url, path, content) for url in (daemon.url, real.url)]
-            assert ours == truth, (path, content)
-
-
-RULE = {
-    "alert": "Broken",
-    "expr": "broken == 1",
-    "labels": {"severity": "page"},
-    "annotations": {"summary": "the value is {{ $value }}"},
-}
-
-
-async def test_a_real_prometheus_fires_and_resolves_through_us(tmp_path):
-    async with Site() as shop, Inbox() as inbox, Daemon(tmp_path, configuration(inbox)) as daemon:
-        shop.answers("/metrics", "broken 1\n", content_type="text/plain")
-        fields = {"jobs": {"shop": [shop.url]}, "rules": [RULE], "alertmanagers": [daemon.url]}
-        async with prometheus(tmp_path / "prometheus", **fields, external_labels={"replica": "p1"}):
-            # It looks for Alertmanagers and targets five seconds after its start.
-            page = await heard(inbox, "/hook/team", within=25)
-            [told] = page.body["alerts"]
-            assert told["labels"].items() >= {"alertname": "Broken", "replica": "p1", "severity": "page"}.items()
-            assert told["annotations"]["summary"] == "the value is 1"
-            [shown] = await Client(daemon).get("/alerts")
-            assert "g0.expr=broken" in shown["generatorURL"]
-            shop.answers("/metrics", "broken 0\n", content_type="text/plain")
-            await heard(inbox, "/hook/team", "resolved", page.number)
-        assert await Client(daemon).get("/alerts") == []
