@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from alerts.dependencies import TELL, Standing, Withheld, withheld
+from alerts.answers import Answers, Measurements
+from alerts.dependencies import TELL, Withheld, withheld
 from alerts.diagnoses import Diagnoses, Evidence
 from alerts.flapping import FlappingAlerts
 from alerts.lifecycle import Event, Life, step
 from alerts.plan import Plan
 from alerts.self_checks import SYSTEM
-from alerts.thresholds import GONE, Judgement, Windows, eased, judge
+from alerts.thresholds import GONE, Judgement, eased, judge
 from alerts.vocabulary import Alert, Phase, Threshold, ThresholdKey, fingerprint
 from checks.base import Labels, Outcome, Result
-from checks.units import show, show_duration
+from checks.units import show
 
 MOST_EVIDENCE_LINES = 24
-LONGEST_HANGOVER = 900.0
-"""Seconds after a cause is back in which what depends on it is not told of what windows remember of the outage."""
-
-Measurements = Sequence[tuple[str, float, Labels]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +43,9 @@ class Judging:
         self.transitions: list[Transition] = []
         self.dirty = True
         self._live: dict[ThresholdKey, dict[Labels, Alert]] = {}
-        self._windows: dict[str, Windows] = {}
-        self._asked_of: dict[str, tuple[str, ...]] = {}
-        self._standings: dict[str, Standing] = {}
+        self.answers = Answers()
         self._judged: dict[str, float] = {}
         self._symptoms: set[str] = set()
-        self._looks_back: dict[ThresholdKey, float] = {}
-        self._answered: dict[str, float] = {}
         self._injected: set[ThresholdKey] = set()
         self._flapping = FlappingAlerts()
         self.diagnoses = Diagnoses()
@@ -77,76 +70,26 @@ class Judging:
             self.end_all(self._live[key].values(), now, "its threshold is gone")
 
     def _adopt(self, plan: Plan, now: float) -> None:
-        causes = {key for keys in plan.ancestors.values() for key in keys}
-        self._standings = {
-            key: replace(self._standings.get(key, Standing(now)), patience=plan.patience.get(key, 10.0))
-            for key in causes
-        }
-        dependent = [threshold for key in plan.ancestors for threshold in plan.thresholds.get(key, ())]
-        self._looks_back = {threshold.key: _looks_back(threshold) for threshold in dependent if threshold.when.asks}
-        before, self._windows, self._asked_of = (self._windows, self._asked_of), {}, {}
-        for key, thresholds in plan.thresholds.items():
-            conditions = [c for t in thresholds for c in (t.when, t.resolve_when) if c is not None]
-            windows = Windows.of(conditions)
-            if windows is not None:
-                asked = tuple(condition.text for condition in conditions)
-                unchanged = before[1].get(key) == asked
-                self._windows[key] = before[0][key] if unchanged else windows
-                self._asked_of[key] = asked
-        answered, waiting = self._answered, plan.asking_for("stale")
-        self._answered = {key: answered.get(key, now) for key in waiting}
+        self.answers.adopt(plan, now)
         self.diagnoses.keep_only(plan.diagnosable)
         self.dirty = True
 
-    def suspect(self, check: str) -> None:
-        """A first attempt at a check has failed and is being asked again: what depends on it had better wait."""
-        standing = self._standings.get(check)
-        if standing is not None:
-            standing.suspected = True
-
     def observe(self, check: str, result: Result, now: float) -> Measurements:
         """Judge one result by every threshold of its check. Gives the measurements that its windows remember."""
-        standing = self._standings.get(check)
-        if standing is not None:
-            self.dirty = True
-            if standing.failed and result.outcome is Outcome.OK:
-                standing.recovered_at = result.at
-            if result.outcome is not Outcome.ERROR:
-                standing.failed = result.outcome is Outcome.FAILED
-            standing.asked_at = result.at
-            standing.suspected = False
-        if check in self._answered:
-            self._answered[check] = now
-        windows = self._windows.get(check)
-        remembered: Measurements = ()
-        if windows is not None:
-            remembered = windows.observe(result.at, result.outcome, result.measurements, result.took)
+        self.dirty = self.answers.is_cause(check) or self.dirty
+        remembered = self.answers.take(check, result, now)
         for threshold in self.plan.thresholds.get(check, ()):
-            self._judge(threshold, result, windows, now)
+            self._judge(threshold, result, now)
         return remembered
-
-    def reach(self) -> dict[str, float]:
-        """How far back the windows of each check reach that has any, in seconds."""
-        return {check: windows.longest for check, windows in self._windows.items()}
-
-    def recall(self, check: str, at: float, outcome: Outcome, took: float, measurements: Measurements) -> None:
-        """Remember one probe from before a restart, oldest first; nothing is judged by it."""
-        windows = self._windows.get(check)
-        if windows is not None and outcome is not Outcome.ERROR:
-            windows.observe(at, outcome, measurements, took)
 
     def overdue(self, now: float) -> None:
         """Judge the checks that have not answered for long, where a threshold asks for `stale`."""
-        for check, answered in self._answered.items():
-            if now - answered > self.plan.overdue.get(check, float("inf")):
-                silent = Result(Outcome.ERROR, answered, 0.0, None, f"no answer for {show_duration(now - answered)}")
-                for threshold in self.plan.thresholds.get(check, ()):
-                    self._judge(threshold, silent, self._windows.get(check), now, stale=True)
+        for check, silent in self.answers.overdue(now):
+            for threshold in self.plan.thresholds.get(check, ()):
+                self._judge(threshold, silent, now, stale=True)
 
-    def _judge(
-        self, threshold: Threshold, result: Result, windows: Windows | None, now: float, stale: bool = False
-    ) -> None:
-        live = self._live.get(threshold.key)
+    def _judge(self, threshold: Threshold, result: Result, now: float, stale: bool = False) -> None:
+        live, windows = self._live.get(threshold.key), self.answers.windows_of(threshold.check)
         judgements = judge(threshold.when, result, windows, now, stale)
         if live is None:
             for labels, judgement in judgements:
@@ -297,7 +240,7 @@ class Judging:
     def inject(self, threshold: Threshold, result: Result, now: float) -> None:
         """Judge a result by a threshold that no configuration holds: a test alert, or our own trouble."""
         self._injected.add(threshold.key)
-        self._judge(threshold, result, None, now)
+        self._judge(threshold, result, now)
 
     def is_raised(self, key: ThresholdKey) -> bool:
         """Whether an alert of this threshold is pending or firing."""
@@ -319,8 +262,8 @@ class Judging:
         if alert.fingerprint not in self._judged:
             return Withheld("known from before a restart: asking again", (alert.check,))
         ancestors = self.plan.ancestors.get(alert.check, ())
-        judged_at, reach = self._judged[alert.fingerprint], self._looks_back.get(alert.threshold_key, 0.0)
-        return withheld(alert, judged_at, ancestors, self._standings, alarmed, now, reach)
+        judged_at, reach = self._judged[alert.fingerprint], self.answers.looks_back(alert.threshold_key)
+        return withheld(alert, judged_at, ancestors, self.answers.standings, alarmed, now, reach)
 
     def alarmed(self) -> set[str]:
         """The checks that have an alert of their own, pending or firing."""
@@ -337,12 +280,6 @@ class Judging:
         self._judged.pop(mark, None)
         self._symptoms.discard(mark)
         self.changed[mark] = None
-
-
-def _looks_back(threshold: Threshold) -> float:
-    """How far into the past a condition looks for what has happened, in seconds; what is usual is not meant."""
-    asked = [ask.seconds for ask in threshold.when.asks if ask.function != "baseline"]
-    return min(max(asked, default=0.0), LONGEST_HANGOVER)
 
 
 def _braces(labels: Labels) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from alerts.samples import Ask
 from alerts.when import Selector, WhenError, names_in, read
 from alerts.when_meaning import OWN_WORDS, Meaning, Reading
 from alerts.when_truth import Truth
-from alerts.windows import Ask, Windows
+from alerts.windows import Windows
 from checks.base import DURATION, Labels, Measurement, Outcome, Result
 
 __all__ = ["Condition", "Judgement", "WhenError", "Windows", "judge", "parse"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from alerts.nearest import meant
+from alerts.samples import PERCENTILES, Ask
 from alerts.when import (
     Arithmetic,
     Call,
@@ -36,7 +37,6 @@ from alerts.when_truth import (
     stated,
 )
 from alerts.when_units import PLAIN, WORDS, combine, comparable, literal
-from alerts.windows import PERCENTILES, Ask
 from checks.base import DURATION, Measurement
 from checks.units import show_duration
 

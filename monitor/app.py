@@ -105,12 +105,12 @@ class App:
         )
         self.drills = Drills(self)
         self.prober = Prober(
-            self.clock.now, self._result, self.engine.judging.suspect, self._skipped, self.metrics.lateness.observe,
-            self.impaired, self.clock.wall,
+            self.clock.now, self._result, self.engine.judging.answers.suspect, self._skipped,
+            self.metrics.lateness.observe, self.impaired, self.clock.wall,
         )  # fmt: skip
         self.memories = Memories(self.prober, self.history, config.checks)
-        for probe in self.history.probes(self.engine.judging.reach(), self.clock.now()):
-            self.engine.judging.recall(*probe)
+        for probe in self.history.probes(self.engine.judging.answers.reach(), self.clock.now()):
+            self.engine.judging.answers.recall(*probe)
         self.scheduler = Scheduler(self.prober.launch, self._skipped)
         runner = web.AppRunner(application(self), access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()

@@ -175,7 +175,7 @@ def test_nobody_waits_for_ever_for_a_cause_that_does_not_answer():
 
 def test_a_cause_under_suspicion_is_waited_for():
     line = Timeline(plan(threshold("shop/db"), threshold("shop/web"), depends_on={"shop/web": ["shop/db"]}, patience=3))
-    line.at(30).engine.judging.suspect("shop/db")
+    line.at(30).engine.judging.answers.suspect("shop/db")
     line.at(30.1).fail("shop/web")
     line.at(31).fail("shop/db")
     assert line.heard() == ["31 team first: DbDown"]

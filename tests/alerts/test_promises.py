@@ -91,7 +91,7 @@ def test_told_firing_told_resolved(events):
             case "error":
                 line.probe(what, Outcome.ERROR)
             case "suspect":
-                line.engine.judging.suspect(what)
+                line.engine.judging.answers.suspect(what)
             case "wait":
                 line.at(line.now - START + what)
             case "restart":

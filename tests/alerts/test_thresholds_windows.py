@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.samples import MOST_SAMPLES, percentile
 from alerts.thresholds import Judgement, Windows, judge, parse
-from alerts.windows import MOST_SAMPLES, MOST_SERIES, percentile
+from alerts.windows import MOST_SERIES
 from checks.base import Labels, Measurement, Outcome, Result
 
 KNOWN = {

@@ -39,6 +39,7 @@ COVERED: dict[str, tuple[str, ...]] = {
     "alerts/explaining.py": ("alerts/test_explaining.py",),
     "alerts/when_truth.py": _CONDITIONS,
     "alerts/windows.py": _CONDITIONS,
+    "alerts/samples.py": _CONDITIONS,
     "alerts/thresholds.py": _CONDITIONS,
 }
 
