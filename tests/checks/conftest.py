@@ -1,10 +1,24 @@
 """What every test of a kind may ask for besides."""
 
 from tests.checks.cluster import cluster
+from tests.checks.docker import docker, docker_url
 from tests.checks.logs import log
 from tests.checks.machines import tree
 from tests.checks.moto import logs, moto, s3
 from tests.checks.queues import broker, broker_client, email
 from tests.checks.redis_servers import new_redis
 
-__all__ = ["broker", "broker_client", "cluster", "email", "log", "logs", "moto", "new_redis", "s3", "tree"]
+__all__ = [
+    "broker",
+    "broker_client",
+    "cluster",
+    "docker",
+    "docker_url",
+    "email",
+    "log",
+    "logs",
+    "moto",
+    "new_redis",
+    "s3",
+    "tree",
+]
