@@ -2,13 +2,9 @@
 
 import asyncio
 import re
-import ssl
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,86 +14,11 @@ from pydantic import ValidationError
 from checks.base import Reason, Run
 from checks.dns import Dns
 from checks.wire import dnsmessage, dnsrecords, resolve
+from tests.checks.name_servers import ADDRESS, BOGUS, Answer, answer, check, option, record, serving
 from tests.checks.probing import asked as probed
-from tests.checks.probing import errs, evidence, fails, value, values
+from tests.checks.probing import evidence, fails, value
 from tests.checks.web import Authority, ask, closed_port
 from tests.leaks import open_files
-
-Answer = Callable[[bytes], list[bytes]]
-ADDRESS = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 300, 4) + bytes([192, 0, 2, 1])
-
-
-def option(code: int, data: bytes, high: int = 0) -> bytes:
-    """The OPT record with one option."""
-    return (
-        b"\0" + struct.pack("!HHIH", 41, 1232, high << 24, 4 + len(data)) + struct.pack("!2H", code, len(data)) + data
-    )
-
-
-def answer(
-    *records: bytes,
-    code: int = 0,
-    flags: int = 0,
-    number: int = 0,
-    name: bytes = b"",
-    authority: tuple[bytes, ...] = (),
-    additional: tuple[bytes, ...] = (),
-) -> Answer:
-    """Answers each question with the given records."""
-
-    def reply(question: bytes) -> list[bytes]:
-        asked = int.from_bytes(question[:2], "big")
-        end = question.index(b"\0", 12) + 5
-        counts = (1, len(records), len(authority), len(additional))
-        header = struct.pack("!6H", (asked + number) % 65536, 0x8180 | flags | code, *counts)
-        everything = b"".join([*records, *authority, *additional])
-        return [header + (name or question[12 : end - 4]) + question[end - 4 : end] + everything]
-
-    return reply
-
-
-class Server(asyncio.DatagramProtocol):
-    def __init__(self, by_udp: Answer) -> None:
-        self.by_udp = by_udp
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, address: Any) -> None:
-        for reply in self.by_udp(data):
-            self.transport.sendto(reply, address)
-
-
-@asynccontextmanager
-async def serving(
-    by_udp: Answer, by_tcp: Answer | None = None, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[int]:
-    """A name server on UDP, and on TCP (or TLS) at the same port."""
-    loop = asyncio.get_running_loop()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Somebody may hang up, or not speak DNS at all; not every Python closes what a broken task leaves open.
-        with closing(writer), suppress(asyncio.IncompleteReadError):
-            size = int.from_bytes(await reader.readexactly(2), "big")
-            for reply in (by_tcp or by_udp)(await reader.readexactly(size)):
-                writer.write(len(reply).to_bytes(2, "big") + reply)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-    port = server.sockets[0].getsockname()[1]
-    transport, _ = await loop.create_datagram_endpoint(lambda: Server(by_udp), ("127.0.0.1", port))
-    try:
-        yield port
-    finally:
-        transport.close()
-        ended = asyncio.ensure_future(server.wait_closed())
-        await asyncio.sleep(0)
-        server.close()
-        await ended
-
-
-def check(port: int, **fields: Any) -> Dns:
-    base = {"name": "names", "host": "Shop.example.com", "server": f"127.0.0.1:{port}", "timeout": "300ms"}
-    return Dns.model_validate({**base, **fields})
 
 
 async def test_an_answer() -> None:
@@ -171,10 +92,6 @@ async def test_cancelled_nothing_stays_open() -> None:
         assert not open_files() - before
 
 
-def record(number: int, data: bytes) -> bytes:
-    return b"\xc0\x0c" + struct.pack("!HHIH", number, 1, 60, len(data)) + data
-
-
 @pytest.mark.parametrize(
     ("kind", "data", "shown"),
     [
@@ -227,71 +144,6 @@ def test_what_is_watched() -> None:
         Dns.model_validate({"name": "n", "host": "example.com", "server": "ns.example"}).target
         == "ns.example/example.com"
     )
-
-
-def since(seconds: float) -> bytes:
-    return struct.pack("!I", int(seconds))
-
-
-def signature(until: float) -> bytes:
-    data = struct.pack("!HBBI", 1, 13, 2, 300) + since(until) + since(0) + b"\0\1" + b"\7example\0" + b"sig"
-    return record(46, data)
-
-
-NOW = 1_780_000_000.0
-BOGUS = option(15, struct.pack("!H", 6) + b"no \x1b[31msignature")
-
-
-async def test_dnssec_is_asked_for_and_seen() -> None:
-    questions = []
-
-    def validating(question: bytes) -> list[bytes]:
-        questions.append(question)
-        return answer(ADDRESS, signature(NOW + 3600), signature(NOW + 60), flags=0x20)(question)
-
-    async with serving(validating) as port:
-        run = await probed(check(port, expect={"authenticated": True, "signed": True}), at=NOW)
-    assert value(run, "authenticated") == value(run, "signed") == 1
-    assert value(run, "signature_expires_in") == 60
-    [sent] = questions
-    assert int.from_bytes(sent[2:4], "big") == 0x0120, "recursion and AD"
-    assert sent.endswith(b"\x80\0\0\0"), "DO"
-
-
-@pytest.mark.parametrize(
-    ("reply", "expect", "sentence"),
-    [
-        (answer(ADDRESS), {"authenticated": True}, "not authenticated: no DNSSEC validation vouches for it"),
-        (answer(ADDRESS, flags=0x20), {"authenticated": False}, "is authenticated, which nobody expects"),
-        (answer(ADDRESS), {"signed": True}, "without signatures"),
-        (answer(ADDRESS, signature(NOW)), {"signed": False}, "is signed, which nobody expects"),
-        (answer(ADDRESS), {"authoritative": True}, "is not authoritative"),
-        (answer(ADDRESS, flags=0x400), {"authoritative": False}, "is authoritative, which nobody expects"),
-    ],
-)
-async def test_flags_that_differ(reply: Answer, expect: dict[str, Any], sentence: str) -> None:
-    async with serving(reply) as port:
-        await fails(check(port, expect=expect), Reason.ASSERTION, sentence)
-
-
-async def test_a_resolver_says_why_it_fails() -> None:
-    async with serving(answer(code=2, additional=(BOGUS,))) as port:
-        result = await fails(check(port), Reason.DNS, "SERVFAIL for Shop.example.com A", "(DNSSEC bogus: no �[31msig")
-    assert "DNSSEC bogus" in evidence(result, "Answer")
-    async with serving(answer(additional=(option(15, b"\0\x63", high=1),))) as port:
-        await fails(check(port), Reason.DNS, "BADVERS for", "(extended error 99)")
-    async with serving(answer(code=3, additional=(option(10, b"cookie"), ADDRESS))) as port:
-        run = await probed(check(port, expect={"code": ["NOERROR", "NXDOMAIN"]}))
-    assert value(run, "additional") == 1
-
-
-async def test_a_server_from_before_edns_is_asked_without() -> None:
-    def old(question: bytes) -> list[bytes]:
-        return answer(code=1)(question) if question[11] else answer(ADDRESS)(question)
-
-    async with serving(old) as port:
-        assert value(await probed(check(port)), "answers") == 1
-        await fails(check(port, dnssec=True), Reason.DNS, "FORMERR")
 
 
 async def test_addresses_are_turned_round_for_ptr() -> None:
@@ -363,42 +215,6 @@ def test_names_that_lead_through_a_maze_cost_little() -> None:
         dnsmessage.parse(start + filler + records)
 
 
-def soa(serial: int) -> bytes:
-    return record(6, b"\2ns\xc0\x0c\1h\0" + struct.pack("!5I", serial, 1, 2, 3, 4))
-
-
-async def test_serials_of_a_zone_s_servers_are_compared() -> None:
-    replies = [answer(soa(serial)) for serial in (5, 2**32 - 1, 7)]
-    async with serving(replies[0]) as first, serving(replies[1]) as second, serving(replies[2]) as third:
-        run = await probed(check(first, type="SOA", secondaries=[f"127.0.0.1:{second}", f"127.0.0.1:{third}"]))
-    found = values(run, "serial_behind")
-    assert found == {(("server", f"127.0.0.1:{second}"),): 6, (("server", f"127.0.0.1:{third}"),): -2}
-    assert value(run, "serial") == 5
-
-
-async def test_a_secondary_that_does_not_serve_the_zone() -> None:
-    async with serving(answer(soa(5))) as first, serving(answer(code=5)) as second, serving(answer(soa(4))) as third:
-        secondaries = [f"127.0.0.1:{port}" for port in (second, third)]
-        result = await fails(
-            check(first, type="SOA", secondaries=secondaries), Reason.DNS,
-            f"secondary 127.0.0.1:{second} does not serve Shop.example.com: REFUSED, 0 records",
-        )  # fmt: skip
-        assert list(values(result, "serial_behind").values()) == [1]
-        away = check(first, type="SOA", secondaries=[f"127.0.0.1:{closed_port()}"])
-        await fails(away, Reason.CONNECT_REFUSED, "nobody listens")
-    async with serving(lambda _: []) as mute, serving(answer(soa(4))) as second:
-        await fails(check(mute, type="SOA", secondaries=[f"127.0.0.1:{second}"]), Reason.READ_TIMEOUT)
-
-
-async def test_our_own_resolver_says_nothing_of_the_name() -> None:
-    port = closed_port()
-    resolve.use_name_servers([f"127.0.0.1:{port}"])
-    try:
-        await errs(check(port, server=None), Reason.CONNECT_REFUSED, f"nobody listens at 127.0.0.1:{port}")
-    finally:
-        resolve.use_name_servers(None)
-
-
 @pytest.mark.parametrize(
     ("section", "matching", "sentence"),
     [
@@ -436,13 +252,6 @@ async def test_sections_are_searched(section: str, matching: dict[str, str], sen
 def test_mistakes_are_named(fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(sentence)):
         check(53, **fields)
-
-
-def test_signatures_expire_when_they_say() -> None:
-    until = datetime(2026, 12, 1, tzinfo=UTC)
-    shown = dnsmessage.parse(answer(signature(until.timestamp()))(dnsmessage.question(1, "a", "A"))[0]).answers[0]
-    assert shown.data == "A 13 2 300 20261201000000 19700101000000 1 example c2ln"
-    assert dnsrecords.expires(shown.data) == until.timestamp()
 
 
 async def test_a_flood_of_answers_to_other_questions_ends_the_probe() -> None:
