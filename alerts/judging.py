@@ -138,7 +138,7 @@ class Judging:
             return
         alert.phase, alert.since, alert.clear_since = taken.life
         if judgement.breached and (taken.event or alert.phase is Phase.FIRING):
-            alert.value, alert.limit = judgement.value, judgement.limit
+            alert.value, alert.limit, alert.expression = judgement[1:]
             # Where a comparison decides, the probe's sentence is about something else.
             about = not judgement.limit
             alert.reason, alert.sentence = (result.reason or "", result.sentence) if about else ("", "")

@@ -58,6 +58,7 @@ class AlertView:
     resolved_at: float
     value: str
     limit: str
+    expression: str
     reason: str
     sentence: str
     summary: str
@@ -143,6 +144,7 @@ def _alert(alert: Alert, note: Notification) -> AlertView:
         resolved_at=alert.resolved_at,
         value=_text(alert.value),
         limit=_text(alert.limit),
+        expression=_text(alert.expression),
         reason=_text(alert.reason),
         sentence=_text(alert.sentence),
         summary=_text(summary(alert, note.at)),

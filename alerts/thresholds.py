@@ -50,12 +50,14 @@ class Judgement(NamedTuple):
     """What a condition says of a result. `breached` None: it can't be told, because a value that it needs is missing.
 
     `value` is the left side of the deciding comparison as people read it (`2.3 s`) or the deciding word (`failed`);
-    `limit` is its right side with the comparison in words (`over 2 s`), empty beside a word.
+    `limit` is its right side with the comparison in words (`over 2 s`), empty beside a word; `expression` is the left
+    side as it was written (`delta(matches, 5m)`), empty beside a word.
     """
 
     breached: bool | None
     value: str
     limit: str
+    expression: str = ""
 
 
 GONE = Judgement(False, "no longer reported", "")

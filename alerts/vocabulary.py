@@ -93,6 +93,8 @@ class Alert:
     annotations: dict[str, str] = field(default_factory=dict)
     value: str = ""
     limit: str = ""
+    expression: str = ""
+    """What has that value, in the words of the condition; empty where no comparison decides."""
     reason: str = ""
     sentence: str = ""
     evidence: list[tuple[str, str]] = field(default_factory=list)

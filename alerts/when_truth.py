@@ -26,12 +26,12 @@ class Number:
 class Truth:
     """A checked part that yields true, false or None for "can't be told".
 
-    `tell` gives the deciding comparison's value and limit as people read them; its second argument says whether the
-    part stands under an odd number of `not`.
+    `tell` gives the deciding comparison's value and limit as people read them, and its left side as it was written; its
+    second argument says whether the part stands under an odd number of `not`.
     """
 
     holds: Callable[[Values], bool | None]
-    tell: Callable[[Values, bool], tuple[str, str]]
+    tell: Callable[[Values, bool], tuple[str, str, str]]
 
 
 def fixed(number: float, unit: str, says: str) -> Number:
@@ -85,26 +85,26 @@ def compared(sign: str, left: Number, right: Number) -> Truth:
     unit = left.unit if left.unit not in (PLAIN, "number") else right.unit
     words = _LIMITS[sign], _LIMITS[_OPPOSITE[sign]]
 
-    def tell(values: Values, negated: bool) -> tuple[str, str]:
-        return shown(of(values), unit), f"{words[negated]} {shown(limit(values), unit)}"
+    def tell(values: Values, negated: bool) -> tuple[str, str, str]:
+        return shown(of(values), unit), f"{words[negated]} {shown(limit(values), unit)}", left.says
 
     def holds(values: Values) -> bool | None:
         value, other = of(values), limit(values)
         return None if value is None or other is None else compare(value, other)
 
-    return Truth(holds, tell) if right.constant is None else _against(sign, of, right.constant, unit)
+    return Truth(holds, tell) if right.constant is None else _against(sign, left, right.constant, unit)
 
 
-def _against(sign: str, of: Callable[[Values], float | None], number: float, unit: str) -> Truth:
+def _against(sign: str, left: Number, number: float, unit: str) -> Truth:
     """The commonest comparison, with a literal, at half the cost."""
-    compare, text = _COMPARE[sign], shown(number, unit)
+    compare, of, text = _COMPARE[sign], left.value, shown(number, unit)
     limits = f"{_LIMITS[sign]} {text}", f"{_LIMITS[_OPPOSITE[sign]]} {text}"
 
     def holds(values: Values) -> bool | None:
         value = of(values)
         return None if value is None else compare(value, number)
 
-    return Truth(holds, lambda values, negated: (shown(of(values), unit), limits[negated]))
+    return Truth(holds, lambda values, negated: (shown(of(values), unit), limits[negated], left.says))
 
 
 def flag(number: Number) -> Truth:
@@ -127,10 +127,10 @@ def stated(slot: int, word: str) -> Truth:
     return Truth(holds, _stated(holds, word))
 
 
-def _stated(holds: Callable[[Values], bool | None], says: str) -> Callable[[Values, bool], tuple[str, str]]:
-    def tell(values: Values, negated: bool) -> tuple[str, str]:
+def _stated(holds: Callable[[Values], bool | None], says: str) -> Callable[[Values, bool], tuple[str, str, str]]:
+    def tell(values: Values, negated: bool) -> tuple[str, str, str]:
         held = holds(values)
-        return ("unknown" if held is None else says if held else f"not {says}"), ""
+        return ("unknown" if held is None else says if held else f"not {says}"), "", ""
 
     return tell
 
@@ -160,7 +160,7 @@ def junction(word: str, parts: list[Truth]) -> Truth:
                 held = None
         return held
 
-    def tell(values: Values, negated: bool) -> tuple[str, str]:
+    def tell(values: Values, negated: bool) -> tuple[str, str, str]:
         """Of the part that decided; else of the one that left it open; else of the first."""
         held = [condition(values) for condition in conditions]
         for wanted in (decides, None):

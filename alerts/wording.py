@@ -13,6 +13,7 @@ from checks.units import show_duration
 
 CUT = " … (cut)"
 LONGEST_NAME = 500
+LONGEST_EXPRESSION = 100
 LATEST = 253_402_300_799.0
 """The last second of the year 9999: no calendar goes further."""
 LONGEST_LINE = 4_000
@@ -88,8 +89,13 @@ def summary(alert: Alert, now: float) -> str:
     said = alert.annotations.get("summary") or alert.sentence
     if said:
         return said
-    found = f"{alert.value}, limit: {alert.limit}" if alert.limit else alert.value or "the threshold is breached"
+    found = f"{value_of(alert)}, limit: {alert.limit}" if alert.limit else alert.value or "the threshold is breached"
     return f"{which(alert)}: {found}" if alert.measured else found
+
+
+def value_of(alert: Alert) -> str:
+    """The value that is wrong and what has it, such as `delta(errors, 5m) = 40`."""
+    return f"{cut(alert.expression, LONGEST_EXPRESSION)} = {alert.value}" if alert.expression else alert.value
 
 
 def which(alert: Alert) -> str:
@@ -105,7 +111,7 @@ def facts(alert: Alert, now: float) -> list[tuple[str, str]]:
         ("Since", f"{clock_time(alert.since)} ({show_duration(max(0.0, now - alert.since))} ago)"),
         ("Until", "" if firing else clock_time(alert.resolved_at)),
         ("Which", "" if alert.measured and which(alert) in summary(alert, now) else which(alert)),
-        ("Value", f"{alert.value} (limit: {alert.limit})" if alert.limit else ""),
+        ("Value", f"{value_of(alert)} (limit: {alert.limit})" if alert.limit else ""),
         ("Target", alert.target),
         ("Reason", alert.reason),
         ("Meaning", alert.annotations.get("description", "")),

@@ -32,7 +32,7 @@ def transition(step: Transition) -> None:
     """An alert went from one phase to the next."""
     alert = step.alert
     words = {"alert": alert.name, "check": alert.check, "severity": alert.severity_word or alert.severity.value}
-    seen = {"value": alert.value, "limit": alert.limit or None}
+    seen = {"value": alert.value, "limit": alert.limit or None, "expression": alert.expression or None}
     match step.event:
         case "pending":
             log.info("alert pending", **words, **seen, why=step.why)

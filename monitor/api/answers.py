@@ -29,6 +29,7 @@ def alert_data(alert: Alert) -> dict[str, Any]:
         "fired_at": rfc3339(alert.fired_at),
         "value": alert.value,
         "limit": alert.limit,
+        "expression": alert.expression,
         "reason": alert.reason,
         "sentence": alert.sentence,
         "labels": alert.labels,

@@ -12,7 +12,7 @@ from aiohttp import web
 from alerts.matching import matches_all
 from alerts.routing import Route, group_labels
 from alerts.vocabulary import Alert, Phase
-from alerts.wording import rfc3339, summary
+from alerts.wording import rfc3339, summary, value_of
 from checks.base import printable
 from monitor.api.v2_requests import Receivers, flag, matchers, slices, worded
 
@@ -163,7 +163,7 @@ def _annotations(alert: Alert, now: float) -> dict[str, str]:
         return acked | alert.annotations
     texts = {
         "summary": summary(alert, now),
-        "value": f"{alert.value} (limit: {alert.limit})" if alert.limit else alert.value,
+        "value": f"{value_of(alert)} (limit: {alert.limit})" if alert.limit else alert.value,
         "runbook": alert.runbook.text,
         "runbook_url": alert.runbook.url,
         "flapping": alert.flapping,

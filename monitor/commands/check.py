@@ -95,6 +95,7 @@ def _row(config: Config, check: Check, result: Result) -> dict[str, Any]:
                         "severity_word": threshold.severity_word,
                         "value": judgement.value,
                         "limit": judgement.limit,
+                        "expression": judgement.expression,
                         "labels": dict(labels),
                     }
                 )
@@ -118,7 +119,9 @@ def _print(rows: list[dict[str, Any]]) -> None:
     shown = []
     for row in rows:
         limits = [one for one in row["breached"] if one["limit"]]
-        said = row["sentence"] or "; ".join(f"{one['alert']}: {one['value']}, {one['limit']}" for one in limits)
+        said = row["sentence"] or "; ".join(
+            f"{one['alert']}: {one['expression']} = {one['value']}, {one['limit']}" for one in limits
+        )
         shown.append([row["check"], row["kind"], row["outcome"], show_duration(row["took"]), said])
     if not shown:
         out("no checks are configured")

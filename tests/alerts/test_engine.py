@@ -56,7 +56,7 @@ def test_what_a_comparison_decides_is_not_told_in_the_words_of_another_failure()
     line = Timeline(plan(threshold("shop/db"), threshold("shop/db", "used_ratio > 80%", alert="DbFull")))
     line.probe("shop/db", Outcome.FAILED, used_ratio=0.9)
     told = {alert.labels["alertname"]: summary(alert, line.now) for parcel in line.told for alert in parcel.note.alerts}
-    assert told == {"DbDown": "cannot reach shop/db: refused", "DbFull": "90 %, limit: over 80 %"}
+    assert told == {"DbDown": "cannot reach shop/db: refused", "DbFull": "used_ratio = 90 %, limit: over 80 %"}
 
 
 def test_each_label_set_is_its_own_alert_and_one_that_vanishes_ends():
@@ -73,7 +73,7 @@ def test_an_alert_about_one_label_set_says_which():
     line = Timeline(plan(threshold("shop/queue", "depth > 100")))
     line.probe("shop/queue", labels=(("queue", "mail"), ("host", "a")), depth=500)
     [alert] = line.told[-1].note.alerts
-    assert summary(alert, line.now) == "queue=mail, host=a: 500, limit: over 100"
+    assert summary(alert, line.now) == "queue=mail, host=a: depth = 500, limit: over 100"
     assert "Which" not in dict(facts(alert, line.now)), "once is enough"
     alert.annotations["summary"] = "The queue is deep."
     assert dict(facts(alert, line.now))["Which"] == "queue=mail, host=a"

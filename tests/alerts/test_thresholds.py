@@ -43,44 +43,50 @@ def one(condition: str | Condition, answer: Result, **more: Any) -> Judgement:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("duration_seconds > 200ms", (True, "300 ms", "over 200 ms")),
-        ("duration_seconds > 2s", (False, "300 ms", "over 2 s")),
-        ("200ms < duration_seconds", (True, "300 ms", "over 200 ms")),
-        ("duration_seconds >= 0.3", (True, "300 ms", "at least 300 ms")),
-        ("connections_used_ratio >= 80%", (True, "85 %", "at least 80 %")),
-        ("connections_used_ratio > 80 %", (True, "85 %", "over 80 %")),
-        ("memory_used_bytes > 2GiB", (False, "1 GiB", "over 2 GiB")),
-        ("memory_used_bytes / 2 < 1 GiB", (True, "512 MiB", "under 1 GiB")),
-        ("memory_used_bytes / read_bytes_total > 50%", (False, "50 %", "over 50 %")),
-        ("read_bytes_total / duration_seconds > 1GB / 1s", (True, "6.667 GiB/s", "over 953.7 MiB/s")),
-        ("-duration_seconds < -0.2s", (True, "-300 ms", "under -200 ms")),
-        ("expires - now < 14d", (True, "10d", "under 14d")),
-        ("now + 14d > expires", (True, "1970-01-15 00:16 UTC", "over 1970-01-11 00:16 UTC")),
-        ("master_link_up == 0", (True, "0", "equal to 0")),
-        ("master_link_up == false", (True, "0", "equal to 0")),
-        ("master_link_up", (False, "not master_link_up", "")),
-        ("not master_link_up", (True, "not master_link_up", "")),
-        ("not duration_seconds > 1s", (True, "300 ms", "at most 1 s")),
-        ("failed", (False, "not failed", "")),
-        ("not failed", (True, "not failed", "")),
-        ("true", (True, "true", "")),
-        ("false or duration_seconds > 0s", (True, "300 ms", "over 0 s")),
-        ("duration_seconds > 1s or queries > 5", (True, "7/s", "over 5/s")),
-        ("duration_seconds > 100ms and queries > 50", (False, "7/s", "over 50/s")),
-        ("a + b * c == 7", (True, "7", "equal to 7")),
-        ("(a + b) * c == 9", (True, "9", "equal to 9")),
-        ("a - b - c == -4", (True, "-4", "equal to -4")),
-        ("c / c / c != 1", (True, "0.3333333333", "other than 1")),
-        ("a / (b - b) > 0", (None, "no value", "over 0")),
-        ("duration_seconds > 1h30m", (False, "300 ms", "over 1h 30m")),
-        ("a < 1e9", (True, "1", "under 1000000000")),
-        ("failed or error or stale", (False, "not failed", "")),
-        ("a == 1 or\n  b == 3", (True, "1", "equal to 1")),
-        ("not a == 1 and b == 2", (False, "1", "other than 1")),
-        ("not (a == 1 and b == 3)", (True, "2", "other than 3")),
+        ("duration_seconds > 200ms", (True, "300 ms", "over 200 ms", "duration_seconds")),
+        ("duration_seconds > 2s", (False, "300 ms", "over 2 s", "duration_seconds")),
+        ("200ms < duration_seconds", (True, "300 ms", "over 200 ms", "duration_seconds")),
+        ("duration_seconds >= 0.3", (True, "300 ms", "at least 300 ms", "duration_seconds")),
+        ("connections_used_ratio >= 80%", (True, "85 %", "at least 80 %", "connections_used_ratio")),
+        ("connections_used_ratio > 80 %", (True, "85 %", "over 80 %", "connections_used_ratio")),
+        ("memory_used_bytes > 2GiB", (False, "1 GiB", "over 2 GiB", "memory_used_bytes")),
+        ("memory_used_bytes / 2 < 1 GiB", (True, "512 MiB", "under 1 GiB", "memory_used_bytes / 2")),
+        (
+            "memory_used_bytes / read_bytes_total > 50%",
+            (False, "50 %", "over 50 %", "memory_used_bytes / read_bytes_total"),
+        ),
+        (
+            "read_bytes_total / duration_seconds > 1GB / 1s",
+            (True, "6.667 GiB/s", "over 953.7 MiB/s", "read_bytes_total / duration_seconds"),
+        ),
+        ("-duration_seconds < -0.2s", (True, "-300 ms", "under -200 ms", "-duration_seconds")),
+        ("expires - now < 14d", (True, "10d", "under 14d", "expires - now")),
+        ("now + 14d > expires", (True, "1970-01-15 00:16 UTC", "over 1970-01-11 00:16 UTC", "now + 14d")),
+        ("master_link_up == 0", (True, "0", "equal to 0", "master_link_up")),
+        ("master_link_up == false", (True, "0", "equal to 0", "master_link_up")),
+        ("master_link_up", (False, "not master_link_up", "", "")),
+        ("not master_link_up", (True, "not master_link_up", "", "")),
+        ("not duration_seconds > 1s", (True, "300 ms", "at most 1 s", "duration_seconds")),
+        ("failed", (False, "not failed", "", "")),
+        ("not failed", (True, "not failed", "", "")),
+        ("true", (True, "true", "", "")),
+        ("false or duration_seconds > 0s", (True, "300 ms", "over 0 s", "duration_seconds")),
+        ("duration_seconds > 1s or queries > 5", (True, "7/s", "over 5/s", "queries")),
+        ("duration_seconds > 100ms and queries > 50", (False, "7/s", "over 50/s", "queries")),
+        ("a + b * c == 7", (True, "7", "equal to 7", "a + b * c")),
+        ("(a + b) * c == 9", (True, "9", "equal to 9", "(a + b) * c")),
+        ("a - b - c == -4", (True, "-4", "equal to -4", "a - b - c")),
+        ("c / c / c != 1", (True, "0.3333333333", "other than 1", "c / c / c")),
+        ("a / (b - b) > 0", (None, "no value", "over 0", "a / (b - b)")),
+        ("duration_seconds > 1h30m", (False, "300 ms", "over 1h 30m", "duration_seconds")),
+        ("a < 1e9", (True, "1", "under 1000000000", "a")),
+        ("failed or error or stale", (False, "not failed", "", "")),
+        ("a == 1 or\n  b == 3", (True, "1", "equal to 1", "a")),
+        ("not a == 1 and b == 2", (False, "1", "other than 1", "a")),
+        ("not (a == 1 and b == 3)", (True, "2", "other than 3", "b")),
     ],
 )
-def test_says_what_is_breached_and_by_how_much(text: str, expected: tuple[bool | None, str, str]) -> None:
+def test_says_what_is_breached_and_by_how_much(text: str, expected: tuple[bool | None, str, str, str]) -> None:
     answer = result(
         Outcome.OK, 0.3, connections_used_ratio=0.85, memory_used_bytes=2**30, read_bytes_total=2**31,
         master_link_up=0, expires=1_000 + 10 * 86_400, queries=7, a=1, b=2, c=3,
@@ -178,7 +184,7 @@ def test_missing_is_neither_true_nor_false(outcome: Outcome, text: str, breached
 def test_a_value_that_is_not_a_number_is_missing() -> None:
     assert one("a > 1", result(a=float("nan"))).breached is None
     assert one("a - b > 1", result(a=float("inf"), b=float("inf"))).breached is None
-    assert one("a > 1", result(a=float("inf"))) == (True, "inf", "over 1")
+    assert one("a > 1", result(a=float("inf"))) == (True, "inf", "over 1", "a")
 
 
 def test_a_recorded_duration_goes_before_the_measured_one() -> None:
@@ -186,7 +192,7 @@ def test_a_recorded_duration_goes_before_the_measured_one() -> None:
 
 
 def test_stale_is_the_caller_s_to_say() -> None:
-    assert one("stale", result(), stale=True) == (True, "stale", "")
+    assert one("stale", result(), stale=True) == (True, "stale", "", "")
 
 
 def labelled(*series: tuple[str, float, Labels]) -> Result:
@@ -241,7 +247,7 @@ def test_a_label_set_whose_value_is_unknown_is_there() -> None:
 
 def test_a_label_set_that_an_ok_probe_does_not_report_is_gone_however_it_is_named() -> None:
     here, gone = parse('connections_limit{db="shop"} > 5', KNOWN), parse('connections_limit{db="none"} > 5', KNOWN)
-    assert judge(here, ESTATE, None, 1_000.0) == [((), Judgement(True, "8", "over 5"))]
+    assert judge(here, ESTATE, None, 1_000.0) == [((), Judgement(True, "8", "over 5", 'connections_limit{db="shop"}'))]
     assert judge(gone, ESTATE, None, 1_000.0) == [((), GONE)]
     failing = Result(Outcome.FAILED, 1_000.0, 0.3)
     assert judge(gone, failing, None, 1_000.0)[0][1].breached is None

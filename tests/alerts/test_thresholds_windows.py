@@ -139,7 +139,7 @@ def test_two_windows_of_one_measurement_share_one_memory() -> None:
     for minute in range(10):
         windows.observe(minute * 60.0, Outcome.OK, [("a", 30.0 if minute == 9 else 1.0, ())])
     [(_, judgement)] = judge(both, Result(Outcome.OK, 540.0, 0.1), windows, 540.0)
-    assert judgement == (True, "30", "over 7.8")
+    assert judgement == (True, "30", "over 7.8", "avg(a, 1m)")
 
 
 def test_a_check_without_windows_remembers_nothing() -> None:
@@ -148,7 +148,7 @@ def test_a_check_without_windows_remembers_nothing() -> None:
 
 def test_the_share_of_time_that_something_was_up() -> None:
     probes: list[Probe] = [(i * 10.0, Outcome.OK, float(i != 3)) for i in range(10)]
-    assert ask("avg(up, 10m) < 95%", probes, name="up") == (True, "90 %", "under 95 %")
+    assert ask("avg(up, 10m) < 95%", probes, name="up") == (True, "90 %", "under 95 %", "avg(up, 10m)")
 
 
 def test_a_window_outlives_the_value_that_a_failed_probe_lacks() -> None:
@@ -216,7 +216,8 @@ def test_a_selector_narrows_a_window() -> None:
     windows = Windows.of([condition])
     assert windows is not None
     windows.observe(0.0, Outcome.OK, [("depth", 5.0, (("queue", "mail"),)), ("depth", 0.0, (("queue", "sms"),))])
-    assert judge(condition, Result(Outcome.OK, 0.0, 0.1), windows, 0.0) == [((), Judgement(True, "5", "over 1"))]
+    [(labels, judgement)] = judge(condition, Result(Outcome.OK, 0.0, 0.1), windows, 0.0)
+    assert (labels, judgement) == ((), (True, "5", "over 1", 'avg(depth{queue="mail"}, 10m)'))
 
 
 @settings(max_examples=25)
