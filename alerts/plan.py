@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from alerts.inhibition import InhibitRule
 from alerts.intervals import TimeInterval
 from alerts.routing import Receiver, Route
 from alerts.vocabulary import Threshold
+from alerts.when import names_in, read
 
 if TYPE_CHECKING:
     from alerts.maintenance import Maintenance
@@ -56,9 +56,12 @@ class Plan:
     """Kinds of notifiers whose messages may hold buttons, as somebody listens for them."""
 
     def asking_for(self, word: str) -> set[str]:
-        """The checks that have a threshold on one of the language's own words, such as `stale`."""
+        """The checks that have a threshold on one of the language's own words, such as `stale`.
+
+        A text that a selector looks for is none: `events{pattern="error"} > 5` asks for no error.
+        """
         return {
             key
             for key, thresholds in self.thresholds.items()
-            if any(re.search(rf"\b{word}\b", threshold.when.text) for threshold in thresholds)
+            if any(word in one.when.text and word in names_in(read(one.when.text)) for one in thresholds)
         }

@@ -44,6 +44,7 @@ def test_nor_one_whose_own_threshold_asks_for_it() -> None:
     assert told(found, threshold("shop/db", "error")) == ""
     assert told(found, threshold("shop/db", "failed or error")) == ""
     assert told(found, threshold("shop/db", "failed"))
+    assert told(found, threshold("shop/db", 'depth{queue="error"} > 5'))
 
 
 def test_of_many_a_few_are_named_and_the_rest_counted() -> None:
