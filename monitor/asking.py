@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from checks.base import Asks, Check
@@ -60,12 +60,16 @@ class Limit:
 
     def of(self, demands: Iterable[Demand]) -> list[Demand]:
         """What counts against it."""
-        return [one for one in demands if any(_matches(pattern, one.asks) for pattern in self.patterns)]
+        meant = [_meant(pattern) for pattern in self.patterns]
+        return [one for one in demands if any(matches(one.asks) for matches in meant)]
 
 
-def _matches(pattern: str, asks: Asks) -> bool:
-    text = f"{asks.method} {asks.target}" if _METHOD.match(pattern) else asks.target
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None
+def _meant(pattern: str) -> Callable[[Asks], object]:
+    """Whether a pattern means what is asked."""
+    address = re.compile(".*".join(map(re.escape, pattern.split("*"))))
+    if _METHOD.match(pattern):
+        return lambda asks: address.fullmatch(f"{asks.method} {asks.target}")
+    return lambda asks: address.fullmatch(asks.target)
 
 
 def demands(checks: Mapping[str, Check], ancestors: Mapping[str, tuple[str, ...]]) -> list[Demand]:

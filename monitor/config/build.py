@@ -24,7 +24,7 @@ from monitor.config.oncall import OnCall
 from monitor.config.problems import SHORTEST_SECRET, ConfigError, Place, Problem, cut, scrubbed
 from monitor.config.sections import Section
 from monitor.config.systems import KEYS as SYSTEM_KEYS
-from monitor.config.systems import Defaults, Systems, checked_defaults
+from monitor.config.systems import Defaults, Part, Systems, checked_defaults
 from monitor.config.telling import KEYS as TELLING_KEYS
 from monitor.config.telling import ONCE as TELLING_ONCE
 from monitor.config.telling import Telling
@@ -39,8 +39,8 @@ KEYS = tuple(dict.fromkeys(("include", *ONCE, *TELLING_KEYS, "plugins", "systems
 
 PartT = TypeVar("PartT", bound=BaseModel)
 
-BESIDE_SYSTEMS = ("route", "defaults", "maintenance", "limits")
-"""Keys of a system that at the top of a file, without any other, mean all systems."""
+OF_ONE_SYSTEM = [key for key in SYSTEM_KEYS if key not in ("route", "defaults", "maintenance", "limits")]
+"""Keys that at the top of a file speak of one system; the others, without any of these, of all."""
 
 PREFIX = "RUNWATCH_"
 SETTINGS = ("LISTEN", "EXTERNAL_URL", "STORE", "LOG_LEVEL", "LOG_FORMAT")
@@ -101,14 +101,15 @@ class _Build:
         watchdog = self._part("watchdog", Watchdog)
         on_call = self._part("on_call", OnCall) or OnCall()
         folders = tuple(dict.fromkeys(self.plugins))
+        parts = self._parts()
         telling = Telling(
-            self.notes, self.gathered.interpolation, self.gathered.roots, self.once, notifier_kinds(folders)
+            self.notes, self.gathered.interpolation, self.gathered.roots, parts, self.once, notifier_kinds(folders)
         )
         oncall.check_names(self.notes, self.once.get("on_call"), on_call, telling.receivers, telling.time_intervals)
         systems = Systems(self.notes, self.gathered.files, self.gathered.digest)
-        parts = self._system_parts()
-        for spot, section in parts:
-            systems.add(spot, section)
+        for part in parts:
+            if part.spot.path or any(part.section.get(key) is not None for key in OF_ONE_SYSTEM):
+                systems.add(*part)
         checks = Checks(self.notes, check_kinds(folders), self.defaults)
         for draft in systems.drafts.values():
             checks.add(draft)
@@ -130,14 +131,14 @@ class _Build:
             time_intervals=telling.time_intervals,
             resolve_timeout=telling.resolve_timeout,
             impaired=impaired.read(self.notes, self.once.get("impaired"), telling.receivers),
-            maintenance=maintenance.read(self.notes, self.gathered.roots, parts),
+            maintenance=maintenance.read(self.notes, parts),
             checks=made,
             thresholds=thresholds,
             systems={name: draft.finished() for name, draft in systems.drafts.items()},
             dependencies=dependencies,
             dependents=_turned(dependencies),
             ancestors=ancestors,
-            limits=request_limits.read(self.notes, self.gathered.roots, parts, made, ancestors),
+            limits=request_limits.read(self.notes, parts, made, ancestors),
             plugins=folders,
             files=tuple(dict.fromkeys([*self.gathered.files, *self.gathered.interpolation.files])),
             secrets=self._secrets(made, telling, (server, watchdog, on_call)),
@@ -226,17 +227,16 @@ class _Build:
         section = self.notes.section(spot, value)
         return self.notes.model(model, spot, section) if section is not None else None
 
-    def _system_parts(self) -> list[tuple[Spot, Section]]:
-        """Every mapping with a system's keys: the tops of files that hold any, and the items of `systems`."""
+    def _parts(self) -> list[Part]:
+        """Every mapping that may hold a system's keys: the tops of files, and the items of `systems`."""
         parts = []
         for root in self.gathered.roots:
-            if any(root.get(key) is not None for key in SYSTEM_KEYS if key not in BESIDE_SYSTEMS):
-                parts.append((Spot(root), root))
+            parts.append(Part(Spot(root), root))
             for at, value in self.notes.items(Spot(root, ("systems",)), root.get("systems")):
                 section = self.notes.section(at, value)
                 if section is not None:
                     self.notes.known_keys(at, section, SYSTEM_KEYS, {})
-                    parts.append((at, section))
+                    parts.append(Part(at, section))
         return parts
 
     def _warn(self, checks: Checks, telling: Telling) -> None:

@@ -16,8 +16,7 @@ from alerts.matching import Matcher, parse_matchers
 from alerts.nearest import meant
 from checks.units import Duration, show_duration
 from monitor.config.notes import Notes, Spot
-from monitor.config.sections import Section
-from monitor.config.systems import DEFAULT_SYSTEM
+from monitor.config.systems import Part
 
 TRIED = 50
 """Starts that are looked at to see whether one begins before the last is over."""
@@ -39,14 +38,12 @@ class MaintenanceEntry(BaseModel):
     timezone: str = Field(default="UTC", description="Whose wall clock is meant.")
 
 
-def read(notes: Notes, roots: Iterable[Section], parts: Iterable[tuple[Spot, Section]]) -> tuple[Maintenance, ...]:
+def read(notes: Notes, parts: Iterable[Part]) -> tuple[Maintenance, ...]:
     """The announced times of all files and of the systems in them; what is wrong goes into the notes."""
     windows = Windows(notes)
-    inside = [(spot, section) for spot, section in parts if spot.path]
-    for spot, section in [*((Spot(root), root) for root in roots), *inside]:
-        system = section.get("system", DEFAULT_SYSTEM if spot.path else "")
-        for at, value in notes.items(spot.at("maintenance"), section.get("maintenance")):
-            windows.add(at, value, system if isinstance(system, str) else "")
+    for part in parts:
+        for at, value in part.items(notes, "maintenance"):
+            windows.add(at, value, part.system)
     return tuple(windows.made.values())
 
 

@@ -11,8 +11,7 @@ from checks.base import Check
 from checks.units import Duration, Share, show_duration
 from monitor.asking import Demand, Limit, demands
 from monitor.config.notes import Notes, Spot
-from monitor.config.sections import Section
-from monitor.config.systems import DEFAULT_SYSTEM
+from monitor.config.systems import Part
 
 SHARE = 0.1
 """Of a limit, what the monitor may take: the rest is for those for whom the limit was made."""
@@ -45,8 +44,7 @@ class LimitEntry(BaseModel):
 
 def read(
     notes: Notes,
-    roots: Iterable[Section],
-    parts: Iterable[tuple[Spot, Section]],
+    parts: Iterable[Part],
     checks: Mapping[str, Check],
     ancestors: Mapping[str, tuple[str, ...]],
 ) -> tuple[Limit, ...]:
@@ -55,11 +53,9 @@ def read(
     Whatever file a limit stands in, every check of the configuration counts: who is asked does not know of systems.
     """
     found: dict[tuple[str, str], tuple[Spot, Limit]] = {}
-    inside = [(spot, section) for spot, section in parts if spot.path]
-    for spot, section in [*((Spot(root), root) for root in roots), *inside]:
-        system = section.get("system", DEFAULT_SYSTEM if spot.path else "")
-        for at, value in notes.items(spot.at("limits"), section.get("limits")):
-            limit = _limit(notes, at, value, system if isinstance(system, str) else "")
+    for part in parts:
+        for at, value in part.items(notes, "limits"):
+            limit = _limit(notes, at, value, part.system)
             if limit is None:
                 continue
             if (first := found.get((limit.system, limit.name))) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from monitor.config import matchers
 from monitor.config.matchers import Word
 from monitor.config.notes import Notes, Spot
 from monitor.config.sections import Section
-from monitor.config.systems import DEFAULT_SYSTEM, RESERVED
+from monitor.config.systems import RESERVED, Part
 
 TAKES_ALL = ("matchers", "match", "match_re", "continue", "mute_time_intervals", "active_time_intervals")
 """Keys that the top route and the route of a system can't have."""
@@ -56,22 +56,18 @@ class RouteEntry(BaseModel):
     )
 
 
-def said(notes: Notes, roots: Sequence[Section]) -> dict[str, tuple[Spot, Any]]:
+def said(notes: Notes, parts: Iterable[Part]) -> dict[str, tuple[Spot, Any]]:
     """Every `route` of the files by the system in whose file or item it stands, in their order; "" where in none's."""
     found: dict[str, tuple[Spot, Any]] = {}
-    for root in roots:
-        items = root.get("systems") if isinstance(root.get("systems"), list) else ()
-        inside = [(Spot(root, ("systems", index)), item) for index, item in enumerate(items or ())]
-        for spot, section in [(Spot(root), root), *inside]:
-            if not isinstance(section, Section) or section.get("route") is None:
-                continue
-            name = section.get("system", DEFAULT_SYSTEM if spot.path else "")
-            name = name if isinstance(name, str) else DEFAULT_SYSTEM
-            if name in found:
-                what = f"the route of the system {name!r}" if name else "route"
-                notes.wrong(spot.at("route"), f"{what} is said already, in {found[name][0].place()}", of_key=True)
-            else:
-                found[name] = spot.at("route"), section["route"]
+    for part in parts:
+        spot, name = part.spot.at("route"), part.system
+        if part.section.get("route") is None:
+            continue
+        if name in found:
+            what = f"the route of the system {name!r}" if name else "route"
+            notes.wrong(spot, f"{what} is said already, in {found[name][0].place()}", of_key=True)
+        else:
+            found[name] = spot, part.section["route"]
     return found
 
 

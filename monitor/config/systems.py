@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from alerts.nearest import meant
 from alerts.vocabulary import Runbook, Severity
@@ -32,6 +32,23 @@ _PRIORITY = re.compile(r"[Pp](?:riority)?[-_ ]?[0-9]|[Ss][Ee][Vv][-_ ]?[0-9]")
 
 NOT_DEFAULTS = frozenset({"name", "system", "depends_on"})
 DEFAULT_KEYS = tuple(name for name in Check.model_fields if name not in NOT_DEFAULTS)
+
+
+class Part(NamedTuple):
+    """Where what belongs to a system may stand: the top of a file, or an item of `systems`."""
+
+    spot: Spot
+    section: Section
+
+    @property
+    def system(self) -> str:
+        """Whose it is; empty at the top of a file that names no system: then it is about all of them."""
+        name = self.section.get("system", DEFAULT_SYSTEM if self.spot.path else "")
+        return name if isinstance(name, str) else DEFAULT_SYSTEM
+
+    def items(self, notes: Notes, key: str) -> list[tuple[Spot, Any]]:
+        """What it lists under a key, each with its spot."""
+        return notes.items(self.spot.at(key), self.section.get(key))
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from alerts.inhibition import InhibitRule
@@ -17,6 +17,7 @@ from monitor.config.notes import Notes, Spot
 from monitor.config.receivers import FILE_ENDING, Receivers, check_http_config, from_file
 from monitor.config.routes import Routes
 from monitor.config.sections import Section
+from monitor.config.systems import Part
 
 ONCE = ("global",)
 """Keys that one file of a configuration may say."""
@@ -34,6 +35,7 @@ class Telling:
         notes: Notes,
         interpolation: Interpolation,
         roots: Sequence[Section],
+        parts: Iterable[Part],
         once: Mapping[str, tuple[Spot, Any]],
         kinds: Kinds[Notifier],
     ) -> None:
@@ -58,7 +60,7 @@ class Telling:
                 spot,
                 "Go templates can't be carried out; leave templates out, and write texts in Jinja2 where they are used",
             )
-        said = routes.said(notes, roots)
+        said = routes.said(notes, parts)
         self.route: Route | None = Routes(notes, self.receivers, self.time_intervals).tree(said)
         self.has_route = bool(said)
 
