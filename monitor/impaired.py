@@ -55,7 +55,8 @@ class Impaired:
         self._ask_again = ask_again
         self._loop = asyncio.get_running_loop()
         self._standstills = Standstills(self._loop.time())
-        self._finding = Finding()
+        self._finding = self._last_bad = Finding()
+        self._good_since = 0.0
         self._begun = self._loop.time() - APART
         self._wanted = asyncio.Event()
         self._ended = asyncio.Event()
@@ -78,7 +79,8 @@ class Impaired:
     async def excuse(self, check: Check, result: Result) -> str:
         """Why this result says nothing of its target; empty where it does, which is certain within two seconds.
 
-        A check that was all right until now waits for an answer of the outside that is younger than its failure.
+        A check that was all right until now waits for an answer of the outside that is younger than its failure. What
+        was asked while nothing could be reached may fail when something can: `result.at` is when it was asked last.
         """
         settings = self._settings
         watched = bool(settings.anchors) or (bool(settings.names) and result.reason is Reason.DNS)
@@ -87,9 +89,12 @@ class Impaired:
         found = self._finding
         if found.good and self._outcome_of(check.key) is not result.outcome:
             found = await self._found_after(self._loop.time())
-        why = impairment.excuse(result, found)
+        late = found.good and result.at < self._good_since
+        why = impairment.excuse(result, self._last_bad if late else found)
         if why:
             self._excused[check.key] = self._excused.get(check.key, 0) + 1
+        if why and late:
+            self._wanted.set()
         return why
 
     @property
@@ -152,10 +157,12 @@ class Impaired:
         await asyncio.sleep(max(0.0, begun + APART - self._loop.time()))
 
     def _take(self, begun: float, found: Finding) -> None:
+        now = self._clock()
+        if found.good and not self._finding.good:
+            self._last_bad, self._good_since = self._finding, now - (self._loop.time() - begun)
         self._begun, self._finding = begun, found
         ended, self._ended = self._ended, asyncio.Event()
         ended.set()
-        now = self._clock()
         for cause, trouble in (("network", found.network), ("dns", found.dns)):
             self._tell(cause, trouble, now)
         if found.good and self._excused:

@@ -29,7 +29,7 @@ class Doubt(Protocol):
         """Seconds of that span of the loop's time in which the event loop stood still."""
 
     async def excuse(self, check: Check, result: Result) -> str:
-        """Why a result that is not ok says nothing of its target; empty where it does."""
+        """Why a result that is not ok says nothing of its target; empty where it does. `at` is its last attempt's."""
 
 
 class Prober:
@@ -143,6 +143,7 @@ class Prober:
         """Ask until it is ok or the retries are used up."""
         memory = self.memory(check.key)
         result = await self._once(check, memory)
+        asked_at = result.at
         for attempt in range(2, check.retries + 2):
             if result.outcome is Outcome.OK:
                 break
@@ -152,13 +153,13 @@ class Prober:
                 await asyncio.sleep(check.retry_interval)
             finally:
                 self._resting -= 1
-            again = await self._once(check, memory)
-            again.at, again.attempts = result.at, attempt
-            result = again
+            result = await self._once(check, memory)
+            result.attempts = attempt
         if result.outcome is not Outcome.OK and self._doubt is not None:
             why = await self._doubt.excuse(check, result)
             if why:
                 _excuse(result, f"not judged: {why} ({result.sentence})")
+        result.at = asked_at
         return result
 
     async def _once(self, check: Check, memory: dict[Any, Any]) -> Result:

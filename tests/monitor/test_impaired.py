@@ -106,7 +106,14 @@ class Asked(Check):
 
 
 CHECK = Asked(name="c", system="s")
-SILENT = Result(Outcome.FAILED, 0.0, 0.0, Reason.READ_TIMEOUT, "no answer")
+
+
+def silent_since(at: float) -> Result:
+    """What was asked then, and did not answer."""
+    return Result(Outcome.FAILED, at, 0.0, Reason.READ_TIMEOUT, "no answer")
+
+
+SILENT = silent_since(0.0)
 UNRESOLVED = Result(Outcome.FAILED, 0.0, 0.0, Reason.DNS, "no such name")
 
 
@@ -132,6 +139,7 @@ class Watch:
 
     def _ask(self, keys: set[str]) -> None:
         self.again |= keys
+        self.changed.set()
 
     async def reported(self, cause: str, trouble: bool) -> tuple[str, str]:
         """The last word about a cause, once it is trouble or no more."""
@@ -173,7 +181,24 @@ async def test_the_first_failure_after_the_network_went_is_excused_without_waiti
         _, ended = await watch.reported("network", False)
         assert "blind for" in ended and "1 results of 1 checks were not judged" in ended
         assert watch.again == {"s/c"}
-        assert await watch.impaired.excuse(CHECK, SILENT) == ""
+        assert await watch.impaired.excuse(CHECK, silent_since(asyncio.get_running_loop().time())) == ""
+
+
+async def test_what_was_asked_before_the_network_came_back_is_excused_and_asked_again(tmp_path):
+    async with Target() as anchor, watching(anchor, tmp_path=tmp_path) as watch:
+        await anchor.down()
+        meanwhile = silent_since(asyncio.get_running_loop().time())
+        assert await watch.impaired.excuse(CHECK, SILENT) == "the monitor's own network is down"
+        await watch.reported("network", True)
+        await anchor.up()
+        await watch.reported("network", False)
+        watch.again.clear()
+        assert await watch.impaired.excuse(CHECK, meanwhile) == "the monitor's own network is down"
+        async with asyncio.timeout(DEADLINE):
+            while not watch.again:
+                watch.changed.clear()
+                await watch.changed.wait()
+        assert watch.again == {"s/c"}
 
 
 async def test_what_was_down_before_and_what_answered_waits_for_nobody(tmp_path):

@@ -40,10 +40,9 @@ class Network:
             way.cut()
 
     async def is_back(self) -> None:
-        """As before."""
+        """As before, for what is asked from now on; what was asked meanwhile waits in vain."""
         for way in self._ways.values():
             way.hang = False
-            way.cut()
 
 
 @asynccontextmanager
