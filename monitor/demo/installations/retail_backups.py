@@ -7,7 +7,7 @@ import gzip
 import os
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,12 @@ class RetailBackups(RetailServices):
     async def start_backups(self) -> None:
         """Make them."""
         self.backups = self.folder / "backups"
-        self.job_runs = True
+        self.job_runs = self.job_prunes = True
         self._looked_at = self.now()
         self.contents = {"postgres": await self.dump(), "redis": await self._snapshot()}
         for what, days in KEPT.items():
             (self.backups / what).mkdir(parents=True)
-            for day in range(days + 1):
+            for day in range(days):
                 self._file(what, self.night(day))
         await asyncio.to_thread(self._fill_storage)
         self.every(60, self._cron)
@@ -107,19 +107,24 @@ class RetailBackups(RetailServices):
         os.utime(file, (at.timestamp(),) * 2)
         return file
 
+    def _prune(self, what: str) -> None:
+        for old in self.files(what)[KEPT[what] :]:
+            old.unlink()
+
     async def _cron(self) -> None:
-        """Tonight's job at its time: the dumps, what is too old, and the sign of life."""
-        due = self.night(0)
-        before, self._looked_at = self._looked_at, self.now()
-        if not self.job_runs or not before < due.timestamp() <= self._looked_at:
+        """Tonight's job at its time, or as soon as it runs again: the dumps, what is too old, and the sign of life."""
+        if not self.job_runs:
             return
-        self.contents |= {"postgres": await self.dump(), "redis": await self._snapshot()}
-        for what, days in KEPT.items():
-            self._file(what, due)
-            for old in self.files(what)[days + 1 :]:
-                old.unlink()
-            await asyncio.to_thread(self._store, what, self.contents[what])
-        await self.ping(JOB)
+        due, now = self.night(0), self.now()
+        if self._looked_at < due.timestamp() <= now:
+            self.contents |= {"postgres": await self.dump(), "redis": await self._snapshot()}
+            for what in KEPT:
+                self._file(what, due)
+                if self.job_prunes:
+                    self._prune(what)
+                await asyncio.to_thread(self._store, what, self.contents[what])
+            await self.ping(JOB)
+        self._looked_at = now
 
     # --- S3 ------------------------------------------------------------------------------------------------------
 
@@ -155,15 +160,23 @@ class RetailBackups(RetailServices):
 
     # --- what goes wrong -----------------------------------------------------------------------------------------
 
+    @asynccontextmanager
+    async def _job_rests(self) -> AsyncIterator[None]:
+        """Within it nobody makes a backup: what is wrong stays so, also at two."""
+        self.job_runs = False
+        try:
+            yield
+        finally:
+            self.job_runs = True
+
     @fault("R14", "all dumps are gone from the folder")
     async def dumps_gone(self) -> AsyncIterator[None]:
-        self.job_runs = False
-        self.backups.joinpath("postgres").rename(self.folder / "lost")
-        self.backups.joinpath("postgres").mkdir()
-        yield
-        self.backups.joinpath("postgres").rmdir()
-        (self.folder / "lost").rename(self.backups / "postgres")
-        self.job_runs = True
+        async with self._job_rests():
+            self.backups.joinpath("postgres").rename(self.folder / "lost")
+            self.backups.joinpath("postgres").mkdir()
+            yield
+            self.backups.joinpath("postgres").rmdir()
+            (self.folder / "lost").rename(self.backups / "postgres")
 
     @fault("R14.job", "cron's job fails")
     async def job_fails(self) -> AsyncIterator[None]:
@@ -174,59 +187,65 @@ class RetailBackups(RetailServices):
 
     @fault("R14.old", "Redis was not saved in the last two nights")
     async def snapshots_old(self) -> AsyncIterator[None]:
-        self.job_runs = False
-        for file in self.files("redis")[:2]:
-            file.unlink()
-        yield
-        for days_ago in (0, 1):
-            self._file("redis", self.night(days_ago))
-        self.job_runs = True
+        nights = [self.night(days_ago) for days_ago in (0, 1)]
+        async with self._job_rests():
+            for file in self.files("redis")[:2]:
+                file.unlink()
+            yield
+            for night in nights:
+                self._file("redis", night)
 
     @fault("R14.shrunken", "the newest dump holds the tables, and no rows")
     async def dump_shrunken(self) -> AsyncIterator[None]:
-        self._file("postgres", self.night(0), await self.dump("--schema-only"))
-        yield
-        self._file("postgres", self.night(0))
+        async with self._newest_dump(await self.dump("--schema-only")):
+            yield
 
     @fault("R14.unreadable", "the newest dump ends in its middle: the disk was full")
     async def dump_cut(self) -> AsyncIterator[None]:
         whole = self.contents["postgres"]
-        self._file("postgres", self.night(0), whole[: len(whole) * 9 // 10])
-        yield
-        self._file("postgres", self.night(0))
+        async with self._newest_dump(whole[: len(whole) * 9 // 10]):
+            yield
+
+    @asynccontextmanager
+    async def _newest_dump(self, content: bytes) -> AsyncIterator[None]:
+        newest = self.night(0)
+        async with self._job_rests():
+            self._file("postgres", newest, content)
+            yield
+            self._file("postgres", newest)
 
     @fault("R14.kept", "nobody has removed old dumps for five days")
     async def dumps_kept(self) -> AsyncIterator[None]:
-        old = [self._file("postgres", self.night(KEPT["postgres"] + days)) for days in range(1, 6)]
+        self.job_prunes = False
+        for days in range(1, 6):
+            self._file("postgres", self.night(KEPT["postgres"] + days))
         yield
-        for file in old:
-            file.unlink()
+        self.job_prunes = True
+        for what in KEPT:
+            self._prune(what)
 
     @fault("R14.s3", "the dumps are gone from S3")
     async def objects_gone(self) -> AsyncIterator[None]:
-        await asyncio.to_thread(self._empty, "postgres")
-        yield
-        await asyncio.to_thread(self._refill)
+        async with self._job_rests(), self._instead("postgres"):
+            yield
 
     @fault("R14.s3-old", "nothing came to S3 in the last two nights")
     async def objects_old(self) -> AsyncIterator[None]:
-        await self._instead("postgres", (2.0, 1.0), (1.2, 1.0))
-        yield
-        await asyncio.to_thread(self._refill)
+        async with self._job_rests(), self._instead("postgres", (2.0, 1.0), (1.2, 1.0)):
+            yield
 
     @fault("R14.s3-shrunken", "the newest snapshot in S3 has a third of the size that the one before had")
     async def object_shrunken(self) -> AsyncIterator[None]:
-        await self._instead("redis", (1.0, 1.0), (0.0, 0.3))
-        yield
-        await asyncio.to_thread(self._refill)
+        async with self._job_rests(), self._instead("redis", (1.0, 1.0), (0.0, 0.3)):
+            yield
 
     @fault("R14.s3-kept", "snapshots in S3 are kept for over eight days")
     async def objects_kept(self) -> AsyncIterator[None]:
-        await self._instead("redis", (10.0, 1.0), (9.0, 1.0), (1.0, 1.0), (0.0, 1.0))
-        yield
-        await asyncio.to_thread(self._refill)
+        async with self._instead("redis", (10.0, 1.0), (9.0, 1.0), (1.0, 1.0), (0.0, 1.0)):
+            yield
 
-    async def _instead(self, what: str, *objects: tuple[float, float]) -> None:
+    @asynccontextmanager
+    async def _instead(self, what: str, *objects: tuple[float, float]) -> AsyncIterator[None]:
         """In place of what is in S3: objects of these ages in days, and of these shares of the usual size."""
         content = self.contents[what]
 
@@ -236,3 +255,5 @@ class RetailBackups(RetailServices):
                 self._store(what, content[: round(len(content) * share)], days_ago)
 
         await asyncio.to_thread(put)
+        yield
+        await asyncio.to_thread(self._refill)
