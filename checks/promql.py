@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import cached_property
 from math import ceil
@@ -142,21 +143,30 @@ class Promql(ApiCheck):
                 await self._ask(api, run)
 
     async def _ask(self, api: Api, run: Run) -> None:
-        """The queries one after the other, over one connection; one that has no answer stops no other."""
-        wrong: dict[str, Failed | Errored] = {}
         shown: list[str] = []
+
+        async def ask(name: str, one: Query) -> None:
+            # A query that nobody waits for any more would go on to cost Prometheus.
+            asked = {"query": one.query, "timeout": f"{ceil(api.left)}", **self.params}
+            answer = await api.ask("GET", "/api/v1/query", asked, accept=())
+            shown.extend(self._read(name, one, answers.reply(answer, self.max_series), run))
+
+        try:
+            await self._each(ask)
+        finally:
+            if shown:
+                run.evidence("Series", "\n".join(shown))
+
+    async def _each(self, ask: Callable[[str, Query], Awaitable[None]]) -> None:
+        """Ask the queries one after the other; one that has no answer stops no other."""
+        wrong: dict[str, Failed | Errored] = {}
         for name, one in self.asked.items():
             try:
-                # A query that nobody waits for any more would go on to cost Prometheus.
-                asked = {"query": one.query, "timeout": f"{ceil(api.left)}", **self.params}
-                answer = await api.ask("GET", "/api/v1/query", asked, accept=())
-                shown += self._read(name, one, answers.reply(answer, self.max_series), run)
+                await ask(name, one)
             except (Failed, Errored) as why:
                 wrong[name] = why
                 if why.reason not in ABOUT_THE_QUERY:
                     break
-        if shown:
-            run.evidence("Series", "\n".join(shown))
         if wrong:
             raise self._together(wrong)
 
@@ -221,11 +231,13 @@ class Promql(ApiCheck):
         end = ceil(run.at)  # what was scraped within this second is of it
         past = {"start": f"{end - HISTORY}", "end": f"{end}", "step": f"{STEP}"}
         async with self.api(LARGEST) as api:
-            for name, one in self.asked.items():
+
+            async def ask(name: str, one: Query) -> None:
                 asked = {"query": one.query, **past, **self.params}
                 answer = await api.ask("GET", "/api/v1/query_range", asked, accept=())
-                title = self._title("The last hour, every five minutes", name)
-                run.evidence(title, answers.history(answer, SHOWN))
+                run.evidence(self._title("The last hour, every five minutes", name), answers.history(answer, SHOWN))
+
+            await self._each(ask)
 
 
 def _kept(query: Query, series: tuple[answers.Series, ...]) -> list[dict[str, str]]:

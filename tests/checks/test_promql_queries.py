@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from alerts.thresholds import WhenError, parse
-from checks.base import Measurement, Reason
+from checks.base import Errored, Measurement, Reason, Run
 from checks.promql import Promql
 from tests.checks import web
 from tests.checks.probing import asked, errs, evidence, fails, value, values
@@ -38,6 +38,13 @@ def one(number: float | str) -> dict[str, Any]:
 
 def refusal(sort: str) -> dict[str, Any]:
     return {"status": "error", "errorType": sort, "error": "no"}
+
+
+def past(number: float) -> dict[str, Any]:
+    return {
+        "status": "success",
+        "data": {"resultType": "matrix", "result": [{"metric": {}, "values": [[1, f"{number}"]]}]},
+    }
 
 
 NONE: dict[str, Any] = {"status": "success", "data": {"resultType": "vector", "result": []}}
@@ -85,6 +92,14 @@ async def test_each_query_becomes_a_measurement_of_its_name(tmp_path: Path) -> N
         assert "errors_ratio{} 0.02" in evidence(run, "Series")
         await traffic.diagnose(run)
         assert evidence(run, "The last hour, every five minutes: errors_ratio").endswith("0.02")
+
+
+async def test_a_diagnosis_shows_the_others_where_one_cannot_be_answered() -> None:
+    async with web.serving(Answers(a=refusal("bad_data"), b=past(2.5))) as server:
+        run = Run()
+        with pytest.raises(Errored, match=r"first: Prometheus at .* cannot answer the query"):
+            await check(server.url(), {"first": "a", "second": "b"}).diagnose(run)
+        assert evidence(run, "The last hour, every five minutes: second").endswith("2.5")
 
 
 async def test_one_connection_is_enough_for_all_of_them() -> None:
