@@ -12,7 +12,8 @@ import pytest_asyncio
 from monitor.demo.installation import Installation
 from monitor.demo.installations import installation
 from tests.scenarios.hurry import HurriedLoop
-from tests.scenarios.watch import STARTS_WITHIN, Threaded, Watch
+from tests.scenarios.threaded import STARTS_WITHIN, Threaded
+from tests.scenarios.watch import Watch
 from tests.skips import had
 
 
@@ -37,11 +38,13 @@ RUNNING = pytest.StashKey[dict[type[Installation], Threaded]]()
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """An installation ends with the last scenario of its system: nothing of it stirs while others are tested."""
-    yield
-    if nextitem is None or _system(nextitem) != _system(item):
-        running = item.session.stash.get(RUNNING, {})
-        while running:
-            running.popitem()[1].end()
+    try:
+        yield
+    finally:
+        if nextitem is None or _system(nextitem) != _system(item):
+            running = item.session.stash.get(RUNNING, {})
+            while running:
+                running.popitem()[1].end()
 
 
 def _system(item: pytest.Item) -> str:
@@ -91,8 +94,10 @@ async def watching(
 
     yield give
     for watch in made:
-        await watch.stop()
-        await watch.threaded.call(watch.installation.heal_all())
+        try:
+            await watch.stop()
+        finally:
+            await watch.threaded.call(watch.installation.heal_all())
 
 
 @pytest_asyncio.fixture

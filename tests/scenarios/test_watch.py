@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ class Kiosk(Installation):
         self.shut: set[str] = set()
         self.late = 0.0
         self.cleans = True
+        self.hindered: Exception | None = None
         app = web.Application()
         app.router.add_get("/{what}", self._answer)
         runner = web.AppRunner(app, access_log=None)
@@ -79,6 +81,8 @@ class Kiosk(Installation):
         return web.Response(status=503 if request.match_info["what"] in self.shut else 200)
 
     async def _clean(self) -> None:
+        if self.hindered is not None:
+            raise self.hindered
         if self.cleans:
             await self.ping("7f7a1c3e-5a2f-4d6b-9a53-2f1f0b6c8d09")
 
@@ -99,6 +103,18 @@ class Kiosk(Installation):
         self.cleans = False
         yield
         self.cleans = True
+
+    @fault("K04.broom", "there is no such thing as a broom")
+    async def no_broom(self) -> AsyncIterator[None]:
+        self.hindered = LookupError("no broom")
+        yield
+        self.hindered = None
+
+    @fault("K04.water", "the water is shut off")
+    async def no_water(self) -> AsyncIterator[None]:
+        self.hindered = ConnectionRefusedError("no water")
+        yield
+        self.hindered = None
 
 
 Watching = Callable[[type[Installation]], Watch]
@@ -152,7 +168,7 @@ async def test_somebody_else_is_told(watching: Watching) -> None:
 async def test_what_cannot_be_broken(watching: Watching) -> None:
     watch = watching(Kiosk)
     await watch.quiet("1m")
-    with pytest.raises(CannotDo, match=r"cannot break 'K09': what can be broken is K01, K02.slow, K03"):
+    with pytest.raises(CannotDo, match=r"cannot break 'K09': what can be broken is K01, K02.slow, K03, K04.broom"):
         await watch.breaks("K09")
     await watch.breaks("K02")
     with pytest.raises(CannotDo, match=r"cannot break K02.slow: everything takes 350 ms already"):
@@ -161,6 +177,23 @@ async def test_what_cannot_be_broken(watching: Watching) -> None:
     await watch.heals("K02")
     with pytest.raises(CannotDo, match=r"cannot heal K02.slow: it is not broken"):
         await watch.heals("K02.slow")
+
+
+async def test_who_works_there_tries_again_where_a_part_is_broken(watching: Watching) -> None:
+    watch = watching(Kiosk)
+    await watch.quiet("2m")
+    await watch.breaks("K04.water")
+    await watch.passes("90s")
+    await watch.heals()
+    await watch.quiet("20m")
+
+
+async def test_a_scenario_ends_with_a_bug_of_its_installation(watching: Watching) -> None:
+    watch = watching(Kiosk)
+    await watch.quiet("2m")
+    await watch.breaks("K04.broom")
+    with pytest.raises(LookupError, match="no broom"):
+        await watch.passes("2m")
 
 
 async def test_time_is_real_while_somebody_is_busy() -> None:
@@ -176,3 +209,8 @@ async def test_time_is_real_while_somebody_is_busy() -> None:
         with loop.held():
             await asyncio.sleep(0.03)
         assert loop.time() - began < 2 and time.monotonic() - real >= 0.05
+        with ThreadPoolExecutor() as gone:
+            pass
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            loop.run_in_executor(gone, time.sleep, 0.0)
+        await asyncio.sleep(3600)
