@@ -28,17 +28,17 @@ ROWS = (
     # --- Redis
     Row("W02.hits", "RedisMissesOften", "MEDIUM", within="12m", to=TEAM_LEAD, resolves="2m"),
     Row("W02.misses", "RedisMissesMostly", "HIGH", within="12m", resolves="2m"),
-    Row("W02.memory", FULL, "HIGH", within="6m", resolves="1m"),
+    Row("W02.memory", FULL, "HIGH", within="6m5s", resolves="1m"),
     # What is evicted is the team lead's; that Redis is full is the on-call engineer's.
-    Row("W02.evictions", "RedisEvicts", "MEDIUM", within="6m", to=TEAM_LEAD, also=(FULL,), resolves="1m"),
-    Row("W02.expiry", "CacheKeysNeverExpire", "MEDIUM", within="11m", to=TEAM_LEAD, resolves="1m"),
-    Row("W07", "QueueWithoutWorkers", "HIGH", within="3m", resolves="35s"),
-    Row("W07.failures", "QueueLosesJobs", "HIGH", within="3m", resolves="1m"),
-    Row("W07.notifications", "NotificationsFail", "HIGH", within="7m", resolves="2m"),
+    Row("W02.evictions", "RedisEvicts", "MEDIUM", within="6m15s", to=TEAM_LEAD, also=(FULL,), resolves="1m"),
+    Row("W02.expiry", "CacheKeysNeverExpire", "MEDIUM", within="11m5s", to=TEAM_LEAD, resolves="1m"),
+    Row("W07", "QueueWithoutWorkers", "HIGH", within="3m5s", resolves="35s"),
+    Row("W07.failures", "QueueLosesJobs", "HIGH", within="3m5s", resolves="1m"),
+    Row("W07.notifications", "NotificationsFail", "HIGH", within="7m5s", resolves="2m"),
     # --- money
     Row("W08", "StripeDown", "CRITICAL", within="65s"),
     Row("W08.down", "StripeDown", "CRITICAL", within="65s", says=("refused",)),
-    Row("W08.payments", "PaymentsFail", "CRITICAL", within="4m", resolves="65s"),
+    Row("W08.payments", "PaymentsFail", "CRITICAL", within="4m5s", resolves="65s"),
     Row("W08.webhooks", "WebhooksNotDelivered", "CRITICAL", within="8m", resolves="65s"),
     Row("W08.endpoint", "WebhookEndpointDisabled", "CRITICAL", within="65s"),
     Row("W08.orders", "DuplicateCharges", "CRITICAL", within="65s", says=("pi_7",)),
@@ -47,8 +47,8 @@ ROWS = (
     Row("W10.orders", "NoOrders", "MEDIUM", within="65s", to=TEAM_LEAD),
     Row("W10.revenue", "RevenueDiffers", "MEDIUM", within="16m", to=TEAM_LEAD, resolves="6m", quiet="2m"),
     # --- logs
-    Row("W04.delayed", "LogsLate", "MEDIUM", within="8m", to=TEAM_LEAD, resolves="2m"),
-    Row("W04.late", "LogsLate", "HIGH", within="8m", resolves="2m"),
+    Row("W04.delayed", "LogsLate", "MEDIUM", within="8m5s", to=TEAM_LEAD, resolves="2m"),
+    Row("W04.late", "LogsLate", "HIGH", within="8m5s", resolves="2m"),
     Row("W04.files_late", "LogsLate", "HIGH", within="8m", resolves="2m"),
     Row("W04.silent", "LogsSilent", "HIGH", within="17m", resolves="2m", quiet="2m"),
     Row("W04.words", "ForbiddenWordsLogged", "CRITICAL", within="65s", resolves="19m", quiet="2m"),
@@ -59,10 +59,10 @@ ROWS = (
     Row("W06.prometheus", "MetricsMissing", "HIGH", within="35s", says=("refused",)),
     Row("W06.alertmanager", "AlertmanagerDown", "HIGH", within="35s", says=("refused",)),
     Row("W06.alerts", "AlertsActive", "HIGH", within="35s", says=("DiskFillsUp",)),
-    Row("W11", "ApiErrors", "MEDIUM", within="6m", to=TEAM_LEAD, resolves="35s"),
+    Row("W11", "ApiErrors", "MEDIUM", within="6m5s", to=TEAM_LEAD, resolves="35s"),
     Row("W11.many", "ApiErrors", "HIGH", within="6m", resolves="35s"),
-    Row("W11.slower", "ApiSlow", "MEDIUM", within="6m", to=TEAM_LEAD, resolves="35s"),
-    Row("W11.slow", "ApiSlow", "HIGH", within="6m", resolves="35s"),
+    Row("W11.slower", "ApiSlow", "MEDIUM", within="6m5s", to=TEAM_LEAD, resolves="35s"),
+    Row("W11.slow", "ApiSlow", "HIGH", within="6m5s", resolves="35s"),
 )
 
 
@@ -99,7 +99,7 @@ async def test_a_charge_that_looks_double_is_told_until_its_hour_is_over(watch: 
 async def test_mails_that_wait_are_one_page_however_long(watch: Watch) -> None:
     await watch.quiet("5m")
     await watch.breaks("W07.backlog")
-    page = await watch.paged("EmailBacklog", "HIGH", to=ON_CALL, within="6m")
+    page = await watch.paged("EmailBacklog", "HIGH", to=ON_CALL, within="6m5s")
     page.says("over 500", "retry-failed-notifications")
     await watch.passes("5m")
     await watch.heals()
