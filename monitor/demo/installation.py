@@ -8,8 +8,8 @@ import operator
 import os
 import shutil
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -17,6 +17,8 @@ from time import monotonic
 from typing import Any, ClassVar, TypeVar
 
 import aiohttp
+import asyncpg
+from redis.exceptions import RedisError
 
 from checks.units import show_duration
 from monitor.demo.inbox import Inbox
@@ -26,6 +28,10 @@ from monitor.demo.telling import CannotDo as CannotDo
 Report = Callable[[str], None]
 InstallationT = TypeVar("InstallationT", bound="Installation")
 ServerT = TypeVar("ServerT", bound=Server)
+UNREACHABLE = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, NotStarted)
+"""What a part's work ends with while another part is broken."""
+LETS_GO_WITHIN = 5.0
+"""Seconds that a fault which nobody has healed has to let go of what it holds, when all is stopped."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +170,9 @@ class Installation:
         await self.set_up()
 
     async def stop(self) -> None:
-        """Stop everything, and remove the folder."""
+        """Stop everything, whatever is broken, and remove the folder."""
         for broken in self._broken.values():
-            await broken.steps.aclose()
+            self.stack.push_async_callback(_let_go, broken.steps)
         self._broken.clear()
         try:
             await self.stack.aclose()
@@ -195,7 +201,7 @@ class Installation:
                 raise CannotDo(f"cannot break {wanted.name}: {wanted.sentence} already")
             steps = wanted.steps(self)
             assert isinstance(steps, AsyncGenerator)
-            await anext(steps)
+            await self._goes_on("break", wanted, steps)
             self._broken[wanted.name] = _Broken(wanted, steps)
             return wanted.sentence
 
@@ -214,9 +220,17 @@ class Installation:
         if wanted.name not in self._broken:
             raise CannotDo(f"cannot heal {wanted.name}: it is not broken")
         broken = self._broken.pop(wanted.name)
-        if await anext(broken.steps, "healed") is None:
+        if not await self._goes_on("heal", wanted, broken.steps):
             raise AssertionError(f"the fault {wanted.name} yields twice")
         return f"{wanted.name} is healed"
+
+    async def _goes_on(self, verb: str, fault: Fault, steps: AsyncGenerator[None, None]) -> bool:
+        """Go on to the fault's yield, or to its end, which is said; CannotDo where a part that it needs is away."""
+        try:
+            return await anext(steps, "ended") is not None
+        except UNREACHABLE as why:
+            besides = f"; what is broken besides: {', '.join(self._broken)}" if self._broken else ""
+            raise CannotDo(f"cannot {verb} {fault.name}: {str(why) or type(why).__name__}{besides}") from why
 
     def known(self, what: str, *, heal: bool = False) -> Fault:
         """The fault of this name; of a row's name, its first (to heal: its first that is broken). CannotDo if none."""
@@ -228,6 +242,23 @@ class Installation:
         if found is None:
             raise CannotDo(f"cannot {'heal' if heal else 'break'} {what!r}: what can be broken is {', '.join(faults)}")
         return found
+
+
+async def together(*parts: Coroutine[Any, Any, object]) -> None:
+    """Do all of this at the same time; where one fails, the others are cancelled and ended before that is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part)
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
+
+
+async def _let_go(steps: AsyncGenerator[None, None]) -> None:
+    """End a fault that was not healed."""
+    with suppress(*UNREACHABLE):
+        async with asyncio.timeout(LETS_GO_WITHIN):
+            await steps.aclose()
 
 
 def shipped(name: str) -> Path:

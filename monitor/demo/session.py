@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg
-from redis.exceptions import RedisError
 
 from monitor.config.problems import ConfigError
 from monitor.demo.control import Control, the_only_one
 from monitor.demo.hurry import ABOUT, VARIABLE, Hurried, prepare
-from monitor.demo.installation import CannotDo, Installation, Job
+from monitor.demo.installation import UNREACHABLE, CannotDo, Installation, Job
 from monitor.demo.installations import installation
 from monitor.demo.process import ASK_EVERY, LAUNCH, NotStarted, ended
 from monitor.demo.telling import home
@@ -28,8 +26,6 @@ from monitor.demo.telling import home
 SHOWN = 8
 """Faults that the banner names, if there are no more than that."""
 DAEMON_ENDS_WITHIN = 10.0
-UNREACHABLE = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError)
-"""What a part's work ends with while another part is broken."""
 
 
 async def run(listen: str = "127.0.0.1:9876", system: str = "shop", configuration: Path | None = None) -> int:

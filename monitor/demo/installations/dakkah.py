@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar
 
+from monitor.demo.installation import together
 from monitor.demo.installations.dakkah_money import DakkahMoney
 from monitor.demo.installations.dakkah_shop import DakkahShop
 from monitor.demo.installations.dakkah_upkeep import DakkahUpkeep
@@ -22,7 +22,7 @@ class Dakkah(DakkahShop, DakkahMoney, DakkahWorkflows, DakkahUpkeep):
             "DAKKAH_PAGERDUTY_KEY": self.pagerduty_key("dakkah-on-call"),
             "DAKKAH_VACUUM_HOUR": str(int(self.now() // 3600 + 12) % 24),  # never while somebody looks
         }
-        await asyncio.gather(self._start_shop_and_upkeep(), self.start_workflows(), self.start_money())
+        await together(self._start_shop_and_upkeep(), self.start_workflows(), self.start_money())
 
     async def _start_shop_and_upkeep(self) -> None:
         await self.start_data()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from monitor.demo.installation import together
 from monitor.demo.installations.iamenu_logs import Logs
 from monitor.demo.installations.iamenu_services import Services
 from monitor.demo.installations.iamenu_tools import Tools
@@ -24,10 +23,5 @@ class Iamenu(Services, Logs, Tools):
                 ("CTO", "iamenu-cto"),
             )
         }
-        try:
-            async with asyncio.TaskGroup() as together:
-                for part in (self.start_database(), self.start_cache(), self.start_logs(), self.start_tools()):
-                    together.create_task(part)
-        except ExceptionGroup as several:
-            raise several.exceptions[0] from None
+        await together(self.start_database(), self.start_cache(), self.start_logs(), self.start_tools())
         await self.start_services()

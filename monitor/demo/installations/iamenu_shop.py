@@ -131,15 +131,19 @@ class Shop(Installation):
             forgotten = blocker.transaction()
             await forgotten.start()
             await blocker.execute(change)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(waiting.execute(change, timeout=DAY))
+            blocked = asyncio.ensure_future(waiting.execute(change, timeout=DAY))
+            try:
                 async with asyncio.timeout(5):
                     while not await self.pool.fetchval(BLOCKED):
                         await asyncio.sleep(ASK_EVERY)
                 self.database.clock_ahead(31)
                 yield
                 await forgotten.rollback()
-        self.database.clock_ahead(0)
+                await blocked
+            finally:
+                self.database.clock_ahead(0)
+                blocked.cancel()
+                await asyncio.gather(blocked, return_exceptions=True)
 
     @fault("W09.down", "PostgreSQL is killed")
     async def database_killed(self) -> AsyncIterator[None]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from monitor.demo.installation import together
 from monitor.demo.installations.retail_backups import RetailBackups
 from monitor.demo.installations.retail_runtime import RetailRuntime
 from monitor.demo.installations.retail_tools import RetailTools
@@ -23,12 +22,7 @@ class Retail(RetailBackups, RetailRuntime, RetailTools):
             "RETAIL_SMTP": self.inbox.mail.address,
             "RETAIL_SMTP_TLS": "false",
         }
-        try:
-            async with asyncio.TaskGroup() as together:
-                for part in (self.start_tools(), self._start_data(), self.start_runtime(), self.start_storage()):
-                    together.create_task(part)
-        except ExceptionGroup as several:
-            raise several.exceptions[0] from None
+        await together(self.start_tools(), self._start_data(), self.start_runtime(), self.start_storage())
         await self.start_backups()
 
     async def _start_data(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import secrets
@@ -15,7 +14,7 @@ import aiohttp
 
 from checks.units import show_duration
 from monitor.demo.certificates import AUTHORITY, write_certificates
-from monitor.demo.installation import CannotDo, Installation, fault
+from monitor.demo.installation import CannotDo, Installation, fault, together
 from monitor.demo.process import Server, free_port
 from monitor.demo.servers import Postgres, Temporal, Valkey
 
@@ -106,13 +105,11 @@ class Shop(Installation):
     async def set_up(self) -> None:
         """All that the application needs at the same time, then the application."""
         write_certificates(self.authority.parent)
-        try:
-            async with asyncio.TaskGroup() as together:
-                together.create_task(self.server(self.database))
-                together.create_task(self.server(self.cache))
-                together.create_task(self.if_possible("temporal", self.server(self.temporal)))
-        except ExceptionGroup as several:
-            raise several.exceptions[0] from None
+        await together(
+            self.server(self.database),
+            self.server(self.cache),
+            self.if_possible("temporal", self.server(self.temporal)),
+        )
         certificates = self.authority.parent
         application = Application(self.folder / "shop", self.database.dsn, self.cache.url, certificates)
         self.application = await self.server(application)
