@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-
-import asyncpg
 
 from monitor.demo.installation import fault
 from monitor.demo.installations.capliquify_parts import MEMORY, MOST_CONNECTIONS, RESERVED, SLOW, CapliquifyParts
-from monitor.demo.installations.capliquify_services import POOL
+from monitor.demo.installations.capliquify_services import LONG, POOL
 from monitor.demo.installations.capliquify_vendors import STATUS_PAGES, incident_io, railway, statuspage
+from monitor.demo.parts.postgres import connections
 
 HEAP = """\
 <--- Last few GCs --->
@@ -81,19 +79,13 @@ class Capliquify(CapliquifyParts):
 
     @fault("C03.full", "every connection of the database is taken")
     async def connections_gone(self) -> AsyncIterator[None]:
-        async with AsyncExitStack() as held:
-            for _ in range(MOST_CONNECTIONS):
-                try:
-                    await self._hold_connection(held)
-                except asyncpg.TooManyConnectionsError:
-                    break
+        async with connections(self.address("app"), MOST_CONNECTIONS, application="import"):
             yield
 
     @fault("C03.pool", "over 80 % of the database's connections are taken")
     async def connections_short(self) -> AsyncIterator[None]:
-        async with AsyncExitStack() as held:
-            for _ in range(MOST_CONNECTIONS - RESERVED - 3 - await self.connections()):
-                await self._hold_connection(held)
+        more = MOST_CONNECTIONS - RESERVED - 3 - await self.connections()
+        async with connections(self.address("app"), more, application="import"):
             yield
 
     @fault("C03.slow", f"a report takes {SLOW:g} s of the database each time")
@@ -106,10 +98,6 @@ class Capliquify(CapliquifyParts):
         await self.database.stop()
         self.database.settings |= settings
         await self.database.start()
-
-    async def _hold_connection(self, held: AsyncExitStack) -> None:
-        connection = await asyncpg.connect(self.address("app"), server_settings={"application_name": "import"})
-        held.push_async_callback(connection.close)
 
     # --- vendors -------------------------------------------------------------------------------------------------
 
@@ -189,7 +177,7 @@ class Capliquify(CapliquifyParts):
 
     @fault("C08.pool", "the backend's pool is exhausted for a moment")
     async def pool_exhausted(self) -> AsyncIterator[None]:
-        long = [asyncio.ensure_future(self.backend.run("SELECT pg_sleep(60)")) for _ in range(POOL)]
+        long = [asyncio.ensure_future(self.backend.run("SELECT pg_sleep(60)", LONG)) for _ in range(POOL)]
         try:
             asked = [self.ask("/api/stock", headers={"Authorization": "Bearer x"}) for _ in range(5)]
             assert await asyncio.gather(*asked) == [503] * 5
@@ -255,7 +243,7 @@ class Capliquify(CapliquifyParts):
         newest = sorted(self.backups.iterdir())[-1]
         size = newest.stat().st_size
         newest.unlink()
-        await self.back_up(blocks=str(size * 9 // 10 // 512))
+        await self.back_up(blocks=size * 9 // 10 // 512)
         yield
         sorted(self.backups.iterdir())[-1].unlink()
         await self.back_up()

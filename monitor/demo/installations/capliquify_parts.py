@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -18,8 +17,9 @@ from monitor.demo.installations.capliquify_services import Backend, Edge, Listen
 from monitor.demo.installations.capliquify_vendors import Railway, Vendors
 from monitor.demo.parts.machine import Machine
 from monitor.demo.parts.memory_group import MemoryGroup
+from monitor.demo.parts.postgres import dump_into
 from monitor.demo.parts.site import Site
-from monitor.demo.servers import Postgres, postgres_tool
+from monitor.demo.servers import Postgres
 
 DAY = 86_400.0
 PAGE = '<!doctype html><div id="root"></div><script type="module" src="/assets/index.js"></script>'
@@ -163,14 +163,10 @@ class CapliquifyParts(Installation):
         day = datetime.fromtimestamp(self.now() - days_ago * DAY, UTC)
         return self.backups / f"backup_{day:%Y%m%d}.sql"
 
-    async def back_up(self, blocks: str = "unlimited") -> None:
+    async def back_up(self, blocks: int | None = None) -> None:
         """Have pg_dump make today's file, of so many blocks of 512 bytes at most, and copy it where days have none."""
         today = self.backup_of(0)
-        dump = await asyncio.create_subprocess_exec(
-            "sh", "-c", f'ulimit -f {blocks}; exec "$0" "$1" > "$2"',
-            str(postgres_tool("pg_dump")), self.address("app"), str(today), stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        await dump.wait()
+        await dump_into(today, self.address("app"), blocks)
         for days_ago in range(8):
             file = self.backup_of(days_ago)
             if not file.exists():

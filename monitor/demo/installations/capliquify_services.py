@@ -18,6 +18,8 @@ POOL = 4
 """Connections of the backend's pool."""
 PATIENCE = 0.3
 """Seconds that the backend waits for a connection of its pool, and for the database."""
+LONG = 5.0
+"""The same for what takes long and is not asked for by anybody who waits."""
 PASSWORD = "correct horse"
 
 Unreachable = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -75,10 +77,10 @@ class Backend(Served):
             self._pool.terminate()
             self._pool = None
 
-    async def run(self, query: str) -> None:
+    async def run(self, query: str, patience: float = PATIENCE) -> None:
         """A statement through the pool; TimeoutError where no connection becomes free."""
         assert self._pool is not None
-        async with self._pool.acquire(timeout=PATIENCE) as connection:
+        async with self._pool.acquire(timeout=patience) as connection:
             await connection.execute(query)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import asyncpg
 
-from monitor.demo.installation import Installation, fault
+from monitor.demo.installation import Installation, fault, together
+from monitor.demo.parts.postgres import connections
 from monitor.demo.process import ASK_EVERY
 from monitor.demo.servers import Postgres, Valkey
 
@@ -55,9 +55,9 @@ class DakkahData(Installation):
             "shared_preload_libraries": "pg_stat_statements", "max_connections": str(CONNECTIONS),
             "superuser_reserved_connections": str(RESERVED), "autovacuum": "off",  # the runbook vacuums by hand
         }  # fmt: skip
-        postgres = Postgres(self.folder / "postgres", settings=settings, own_clock=True)
-        valkey = Valkey(self.folder / "valkey", settings={"maxmemory": "20mb", "maxmemory-policy": "allkeys-lru"})
-        self.database, self.cache = await asyncio.gather(self.server(postgres), self.server(valkey))
+        self.database = Postgres(self.folder / "postgres", settings=settings, own_clock=True)
+        self.cache = Valkey(self.folder / "valkey", settings={"maxmemory": "20mb", "maxmemory-policy": "allkeys-lru"})
+        await together(self.server(self.database), self.server(self.cache))
         administrator = await self.database.connect()
         await administrator.execute("CREATE ROLE medusa LOGIN PASSWORD 'orders'")
         await administrator.execute("CREATE ROLE runwatch LOGIN PASSWORD 'watching-you'; GRANT pg_monitor TO runwatch")
@@ -129,15 +129,13 @@ class DakkahData(Installation):
     @fault("D07.connections", "14 of 17 connections are taken")
     async def connections_run_out(self) -> AsyncIterator[None]:
         """Over the runbook's 80 %."""
-        async with AsyncExitStack() as taken:
-            await self._take(taken, 14)
+        async with connections(self.application, 14, patience=SHOWN_WITHIN):
             yield
 
     @fault("D07.refused", "all connections are taken: PostgreSQL refuses the next one")
     async def connections_refused(self) -> AsyncIterator[None]:
         """sorry, too many clients already."""
-        async with AsyncExitStack() as taken:
-            await self._take(taken, CONNECTIONS - RESERVED)
+        async with connections(self.application, CONNECTIONS - RESERVED, patience=SHOWN_WITHIN):
             yield
 
     @fault("D08", "whoever pays waits more than two seconds for a lock")
@@ -194,9 +192,8 @@ class DakkahData(Installation):
         await self.cache.command("DEL", *(f"export:{number}" for number in range(18)))
 
     async def _customers_wait(self) -> None:
-        holder = await self.database.connect(DATABASE)
-        customers = [await asyncpg.connect(self.application) for _ in range(3)]
-        try:
+        as_superuser = self.database.address_for("postgres", self.database.password, DATABASE)
+        async with connections(as_superuser, 1) as [holder], connections(self.application, 3) as customers:
             async with holder.transaction():
                 await holder.execute(PAY, 2)
                 paying = asyncio.gather(*(customer.execute(PAY, 2) for customer in customers))
@@ -205,25 +202,8 @@ class DakkahData(Installation):
                         await asyncio.sleep(ASK_EVERY)
                 await holder.execute("SELECT pg_sleep(2.1)")
             await paying
-        finally:
-            for connection in (holder, *customers):
-                await connection.close()
 
     def _week_passes(self) -> None:
         """It is never put back: what was vacuumed in the future would be strange."""
         self._ahead += WEEK_AND_A_DAY
         self.database.clock_ahead(self._ahead)
-
-    async def _take(self, taken: AsyncExitStack, count: int) -> None:
-        """Take so many connections, also those that somebody else has for a moment."""
-        async with asyncio.timeout(SHOWN_WITHIN):
-            for _ in range(count):
-                while (connection := await self._connected()) is None:
-                    await asyncio.sleep(ASK_EVERY)
-                taken.push_async_callback(connection.close)
-
-    async def _connected(self) -> asyncpg.Connection[asyncpg.Record] | None:
-        try:
-            return await asyncpg.connect(self.application)
-        except asyncpg.TooManyConnectionsError:
-            return None

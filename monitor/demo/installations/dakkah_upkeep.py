@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from monitor.demo.installation import Installation, fault
+from monitor.demo.installation import Installation, fault, together
 from monitor.demo.parts.machine import Machine
+from monitor.demo.parts.postgres import dump_into
 from monitor.demo.parts.prometheus import Prometheus
 from monitor.demo.parts.traffic import Traffic
-from monitor.demo.servers import Postgres, postgres_tool
+from monitor.demo.servers import Postgres
 
 DAY, HOUR = 86_400.0, 3_600.0
 KEPT = 30
@@ -42,8 +43,8 @@ class DakkahUpkeep(Installation):
         self.traffic = await self.stack.enter_async_context(
             Traffic({"200": 20.0, "404": 0.3, "429": 0.01, "500": 0.02})
         )
-        prometheus = Prometheus(self.folder / "prometheus", jobs={"backend": [f"{self.traffic.url}/metrics"]})
-        self.prometheus, _ = await asyncio.gather(self.server(prometheus), self._make_dumps())
+        self.prometheus = Prometheus(self.folder / "prometheus", jobs={"backend": [f"{self.traffic.url}/metrics"]})
+        await together(self.server(self.prometheus), self._make_dumps())
         async with asyncio.timeout(2 * SHOWS_WITHIN):
             await self.prometheus.until(REFUSED)
         self.machine = Machine(self.folder / "machine", lambda: self.now())
@@ -62,6 +63,7 @@ class DakkahUpkeep(Installation):
     # --- dumps -----------------------------------------------------------------------------------------------------
 
     async def _make_dumps(self) -> None:
+        self.cron_runs = True
         self.dumps = self.folder / "backups"
         self.dumps.mkdir(mode=0o777)
         first = await self._dump(self.now() - 3 * HOUR)
@@ -71,22 +73,20 @@ class DakkahUpkeep(Installation):
 
     async def _dumps(self) -> None:
         """The daily dump; those that are too old go."""
-        there = sorted(self.dumps.glob("backup_*.sql"))
-        if not there or self.now() - there[-1].stat().st_mtime > DAY:
+        there = self._made()
+        if self.cron_runs and (not there or self.now() - there[-1].stat().st_mtime > DAY):
             await self._dump(self.now() - SETTLED)
-            for old in there[: len(there) + 1 - KEPT]:
+            for old in self._made()[:-KEPT]:
                 old.unlink()
 
-    async def _dump(self, at: float, limit: str = "unlimited", database: str = "") -> Path:
-        """Dump as the runbook does it, straight into the file, however that ends; `limit` is in blocks of 512 bytes."""
+    def _made(self) -> list[Path]:
+        """The dumps that there are, the oldest first."""
+        return sorted(self.dumps.glob("backup_*.sql"))
+
+    async def _dump(self, at: float, blocks: int | None = None, database: str = "") -> Path:
+        """Dump as the runbook does it."""
         file = self._named(at)
-        command = f'ulimit -f {limit}; exec "$1" "$2" > "$3"'
-        tool = str(postgres_tool("pg_dump"))
-        process = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", command, "sh", tool, database or self.dumped, str(file),
-            stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        await process.wait()
+        await dump_into(file, database or self.dumped, blocks)
         os.utime(file, (at, at))
         return file
 
@@ -96,10 +96,12 @@ class DakkahUpkeep(Installation):
     @fault("D19", "no dump has been made for two days")
     async def no_dump(self) -> AsyncIterator[None]:
         """The cron job is gone."""
-        newest = sorted(self.dumps.glob("backup_*.sql"))[-2:]
+        self.cron_runs = False
+        newest = self._made()[-2:]
         for file in newest:
             file.rename(file.with_suffix(".gone"))
         yield
+        self.cron_runs = True
         for file in newest:
             file.with_suffix(".gone").rename(file)
 
@@ -113,15 +115,15 @@ class DakkahUpkeep(Installation):
     @fault("D19.half", "the disk was full in the middle of pg_dump")
     async def dump_cut(self) -> AsyncIterator[None]:
         """The file is there, it is young, and its end is missing."""
-        whole = sorted(self.dumps.glob("backup_*.sql"))[-1].stat().st_size
-        file = await self._dump(self.now() - SETTLED, limit=str(round(0.7 * whole / 512)))
+        whole = self._made()[-1].stat().st_size
+        file = await self._dump(self.now() - SETTLED, blocks=round(0.7 * whole / 512))
         yield
         file.unlink()
 
     @fault("D19.kept", "somebody has removed the dump of ten days ago")
     async def dump_missing(self) -> AsyncIterator[None]:
         """Thirty days are to be kept."""
-        file = sorted(self.dumps.glob("backup_*.sql"))[-10]
+        file = self._made()[-11]
         file.rename(file.with_suffix(".gone"))
         yield
         file.with_suffix(".gone").rename(file)

@@ -14,6 +14,7 @@ from monitor.demo.installations.lavandaria_app import PATIENCE, POOL, SLOW
 from monitor.demo.installations.lavandaria_backups import SORTS
 from monitor.demo.installations.lavandaria_containers import APPLICATION, DATABASE, FAILURES
 from monitor.demo.installations.lavandaria_parts import CONNECTIONS, NAME, Parts
+from monitor.demo.parts.postgres import connections
 
 DAY = 86_400.0
 LATE = 5.1
@@ -158,7 +159,7 @@ class Lavandaria(Parts):
 
     @fault("L04", "nearly all connections of the database are taken")
     async def connections_taken(self) -> AsyncIterator[None]:
-        async with self.connections(round(CONNECTIONS * 0.81)):
+        async with connections(self.application_dsn, round(CONNECTIONS * 0.81)):
             yield
 
     @fault("L04.slow", "a report takes over a second, again and again")
@@ -168,7 +169,7 @@ class Lavandaria(Parts):
 
     @fault("L04.latency", "each query takes longer than it did")
     async def queries_slower(self) -> AsyncIterator[None]:
-        async with self.connections(30) as held:
+        async with connections(self.application_dsn, 30) as held:
 
             async def ask() -> None:
                 await asyncio.gather(*(one.execute("SELECT pg_sleep(0.5)") for one in held))

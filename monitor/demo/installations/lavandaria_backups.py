@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import tarfile
-from asyncio.subprocess import PIPE
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from monitor.demo.process import NotStarted
-from monitor.demo.servers import Postgres, postgres_tool
+from monitor.demo.parts.postgres import dump
+from monitor.demo.servers import Postgres
 
 DAYS, WEEKS, MONTHS = 8, 5, 12
 SORTS = ("backup_{}.sql", "uploads_{}.tar.gz")
@@ -30,16 +29,10 @@ class Backups:
     async def make(self, database: Postgres, name: str, uploads: Path) -> None:
         """Have pg_dump and tar make one of each, of which those of all days are copies."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        process = await asyncio.create_subprocess_exec(
-            str(postgres_tool("pg_dump")), database.address_for("postgres", database.password, name),
-            stdout=PIPE, stderr=PIPE, env={"LC_ALL": "C"},
-        )  # fmt: skip
-        dump, said = await process.communicate()
-        if process.returncode:
-            raise NotStarted(f"cannot make a backup: {said.decode().strip()}")
+        dumped = await dump(database.address_for("postgres", database.password, name))
         archive = self.folder / "new"
         await asyncio.to_thread(_pack, archive, uploads)
-        self._made = dict(zip(SORTS, (dump, archive.read_bytes()), strict=True))
+        self._made = dict(zip(SORTS, (dumped, archive.read_bytes()), strict=True))
         archive.unlink()
 
     async def keep(self) -> None:

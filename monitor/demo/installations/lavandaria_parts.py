@@ -6,11 +6,10 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import asyncpg
 
 from monitor.demo.installation import CannotDo, Installation
 from monitor.demo.installations.lavandaria_app import SCHEMA, Application
@@ -166,16 +165,6 @@ class Parts(Installation):
             await connection.execute(statements)
         finally:
             await connection.close()
-
-    @asynccontextmanager
-    async def connections(self, count: int) -> AsyncIterator[list[asyncpg.Connection[asyncpg.Record]]]:
-        """So many connections of the application, until the end."""
-        async with AsyncExitStack() as stack:
-            held = []
-            for _ in range(count):
-                held.append(await asyncpg.connect(self.application_dsn))
-                stack.push_async_callback(held[-1].close)
-            yield held
 
     async def password_of_application(self, password: str) -> None:
         """Have the database want this password of the application, whose connections are ended."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 
 from monitor.demo.installation import Installation, fault
+from monitor.demo.parts.postgres import connections
 from monitor.demo.process import ASK_EVERY
 from monitor.demo.servers import Postgres
 
+API = "retail-api"
+"""What the API says that it is."""
 MOST_CONNECTIONS, RESERVED = 30, 3
 DISK = 200_000_000
 """Bytes that the database's disk holds."""
@@ -93,15 +96,18 @@ class RetailData(Installation):
 
     async def app_session(self) -> asyncpg.Connection[asyncpg.Record]:
         """A connection of the API's role, which the caller closes."""
-        address = self.database.address_for("app", "application", "retail")
-        return await asyncpg.connect(address, timeout=5, server_settings={"application_name": "retail-api"})
+        return await asyncpg.connect(self._app, timeout=5, server_settings={"application_name": API})
+
+    @property
+    def _app(self) -> str:
+        """The database as the API reaches it."""
+        return self.database.address_for("app", "application", "retail")
 
     async def _work(self) -> None:
         """What the API asks for now and then."""
         if self.slow_statement:
-            connection = await self.app_session()
-            await connection.execute(f"SELECT count(*), pg_sleep({SLOW}) FROM orders")
-            await connection.close()
+            async with connections(self._app, 1, application=API) as [connection]:
+                await connection.execute(f"SELECT count(*), pg_sleep({SLOW}) FROM orders")
 
     # --- PostgreSQL ----------------------------------------------------------------------------------------------
 
@@ -120,34 +126,22 @@ class RetailData(Installation):
 
     @fault("R02.full", "every connection is taken, those for superusers too")
     async def connections_gone(self) -> AsyncIterator[None]:
-        async with self._connected(MOST_CONNECTIONS), AsyncExitStack() as held:
-            for _ in range(RESERVED):
-                await held.enter_async_context(self.session())
+        superuser = self.database.address_for("postgres", self.database.password, "retail")
+        async with connections(self._app, MOST_CONNECTIONS, application=API), connections(superuser, RESERVED):
             yield
 
     @fault("R02.near", "nine tenths of the connections are taken")
     async def connections_near(self) -> AsyncIterator[None]:
-        async with self._connected(round((MOST_CONNECTIONS - RESERVED) * 0.9)):
-            yield
-
-    @asynccontextmanager
-    async def _connected(self, most: int) -> AsyncIterator[None]:
-        async with AsyncExitStack() as held:
-            for _ in range(most):
-                try:
-                    held.push_async_callback((await self.app_session()).close)
-                except asyncpg.TooManyConnectionsError:
-                    break
+        async with connections(self._app, round((MOST_CONNECTIONS - RESERVED) * 0.9), application=API):
             yield
 
     @fault("R03", "a session has been idle for 31 minutes")
     async def session_idle(self) -> AsyncIterator[None]:
-        connection = await self.app_session()
-        self.idle_pid = connection.get_server_pid()
-        await connection.execute("SELECT 1")
-        self.database.clock_ahead(IDLE)
-        yield
-        await connection.close()
+        async with connections(self._app, 1, application=API) as [connection]:
+            self.idle_pid = connection.get_server_pid()
+            await connection.execute("SELECT 1")
+            self.database.clock_ahead(IDLE)
+            yield
         self.database.clock_ahead(0)
 
     @fault("R04", f"a report takes {SLOW * 1000:.0f} ms of the database each time")
