@@ -59,7 +59,7 @@ ROWS = (
     ),
     Row("D12.scale", "AddWorkers", "P2", "6m30s", ("500", "start more workers"), resolves="35s"),
     Row("D12.queue", "QueueTooLong", "P1", "3m30s", ("1000", "commerce"), resolves="35s"),
-    Row("D12.failures", "WorkflowsFail", "P1", "3m", ("Fulfilment", "roll the workers back"), resolves="2m"),
+    Row("D12.failures", "WorkflowsFail", "P1", "3m5s", ("Fulfilment", "roll the workers back"), resolves="2m"),
     Row("D13", "ServerErrors", "P0", "3m30s", ("Roll it back now",), resolves="35s"),
     Row("D13.blind", "NobodyCounts", "P2", "6m30s", ("500", "/metrics"), resolves="35s"),
     Row("D14", "ResponsesSlow", "P1", "6m30s", ("1 s",), resolves="35s"),
