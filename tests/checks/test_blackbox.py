@@ -16,7 +16,7 @@ from checks.icmp import Icmp
 from checks.tcp import Tcp
 from checks.tls import Tls
 from monitor.demo.servers import Temporal
-from tests.checks import test_dns as names
+from tests.checks import name_servers as names
 from tests.checks import test_grpc as calls
 from tests.checks.blackbox import Blackbox, Series, ours
 from tests.checks.web import Authority, Web, ask, closed_port, hang, reply, routes, serving, then_hang

@@ -8,7 +8,7 @@ import pytest
 
 from checks.base import Reason
 from checks.wire import dnsmessage, dnsrecords, resolve
-from tests.checks.name_servers import ADDRESS, BOGUS, Answer, answer, check, option, record, serving
+from tests.checks.name_servers import ADDRESS, BOGUS, Answer, answer, check, option, record, serving, soa
 from tests.checks.probing import asked as probed
 from tests.checks.probing import errs, evidence, fails, value, values
 from tests.checks.web import closed_port
@@ -76,10 +76,6 @@ async def test_a_server_from_before_edns_is_asked_without() -> None:
     async with serving(old) as port:
         assert value(await probed(check(port)), "answers") == 1
         await fails(check(port, dnssec=True), Reason.DNS, "FORMERR")
-
-
-def soa(serial: int) -> bytes:
-    return record(6, b"\2ns\xc0\x0c\1h\0" + struct.pack("!5I", serial, 1, 2, 3, 4))
 
 
 async def test_serials_of_a_zone_s_servers_are_compared() -> None:

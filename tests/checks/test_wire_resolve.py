@@ -9,7 +9,7 @@ from checks.base import Errored, Reason
 from checks.http import Http
 from checks.wire import resolve as names
 from checks.wire.patience import Patience
-from tests.checks.test_dns import ADDRESS, answer, serving
+from tests.checks.name_servers import ADDRESS, answer, serving
 from tests.checks.web import ask
 
 

@@ -8,7 +8,7 @@ from alerts import self_checks
 from alerts.routing import match
 from monitor.config import Config, load
 from monitor.planning import plan_of
-from tests.monitor.test_config_problems import HOME, problems
+from tests.monitor.problems import HOME, problems
 
 RECEIVERS = "receivers: [{name: team}, {name: sms}]\n"
 

@@ -19,7 +19,7 @@ from monitor.impairment import Finding, Standstills, concerns, excuse, finding, 
 from monitor.prober import Prober
 from monitor.state import State
 from tests import clock
-from tests.checks.test_dns import ADDRESS, answer, serving
+from tests.checks.name_servers import ADDRESS, answer, serving
 from tests.daemon import DEADLINE, Target
 from tests.leaks import held, left_since
 

@@ -243,7 +243,7 @@ async def command(estate: Estate) -> Case:
 
 @case
 async def dns(estate: Estate) -> Case:
-    from tests.checks.test_dns import ADDRESS, answer, serving
+    from tests.checks.name_servers import ADDRESS, answer, serving
 
     state: dict[str, Any] = {}
     there, gone = answer(ADDRESS), answer(code=3)
@@ -342,8 +342,8 @@ async def temporal(estate: Estate) -> Case:
 
 @case
 async def container(estate: Estate) -> Case:
-    from tests.checks.test_container import Docker, ended
-    from tests.checks.test_container import container as described
+    from tests.checks.docker import Docker, ended
+    from tests.checks.docker import container as described
 
     docker = Docker()
     folder = Path(await estate.short_folder())

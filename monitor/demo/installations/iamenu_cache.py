@@ -118,9 +118,10 @@ class Cache(Installation):
             number += 1
 
     async def memory_used(self) -> float:
-        """The share of its memory."""
+        """The share of its memory, without what is on its way through it and gone in a moment."""
         info = await self.redis.info("memory")
-        return float(info["used_memory"]) / float(info["maxmemory"])
+        passing = float(info["mem_clients_normal"]) + float(info["mem_aof_buffer"])
+        return (float(info["used_memory"]) - passing) / float(info["maxmemory"])
 
     async def drop(self, pattern: str) -> None:
         """Remove what the pattern matches."""
