@@ -37,9 +37,9 @@ async def typed(watch: Watch, *arguments: str) -> Typed:
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 out, err = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            raise
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
     assert process.returncode is not None
     return Typed(process.returncode, out.decode(), err.decode())

@@ -23,7 +23,7 @@ from monitor.demo.session import UNREACHABLE
 from monitor.logs import Writer, configure
 from tests.scenarios.hurry import HurriedClock, HurriedLoop
 from tests.scenarios.records import Proof, record
-from tests.scenarios.threaded import Threaded
+from tests.scenarios.threaded import ACTS_WITHIN, Threaded
 from tests.scenarios.told import Page, Told, plain, whom
 
 
@@ -145,7 +145,7 @@ class Watch:
                 await running
         finally:
             if self._writer is not None:
-                self._writer.close()
+                self._writer.close(ACTS_WITHIN)
                 structlog.reset_defaults()
 
     # --- the timeline --------------------------------------------------------------------------------------------
