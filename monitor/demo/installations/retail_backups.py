@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -16,9 +15,10 @@ import aiohttp
 
 from monitor.demo.installation import fault
 from monitor.demo.installations.retail_services import RetailServices
+from monitor.demo.parts import postgres
 from monitor.demo.parts.aws import REGION, Moto
 from monitor.demo.process import NotStarted
-from monitor.demo.servers import own_clock, postgres_tool
+from monitor.demo.servers import own_clock
 
 JOB = "7f7a1c3e-5a2f-4d6b-9a53-2f1f0b6c8d02"
 BUCKET = "retail-backups"
@@ -75,14 +75,7 @@ class RetailBackups(RetailServices):
 
     async def dump(self, *options: str) -> bytes:
         """What pg_dump makes of the database, compressed."""
-        process = await asyncio.create_subprocess_exec(
-            str(postgres_tool("pg_dump")), *options,
-            self.database.address_for("postgres", self.database.password, "retail"),
-            stdout=PIPE, stderr=PIPE, env={"LC_ALL": "C"},
-        )  # fmt: skip
-        made, said = await process.communicate()
-        if process.returncode:
-            raise NotStarted(f"cannot make a backup: {said.decode().strip()}")
+        made = await postgres.dump(self.database.address_for("postgres", self.database.password, "retail"), *options)
         return await asyncio.to_thread(gzip.compress, made)
 
     async def _snapshot(self) -> bytes:

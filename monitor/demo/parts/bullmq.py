@@ -134,8 +134,10 @@ class BullQueue:
             raise ValueError(self.failure)
         if job.name == HANGS:
             self._hanging += 1
-            await self._stuck.wait()
-            self._hanging -= 1
+            try:
+                await self._stuck.wait()
+            finally:
+                self._hanging -= 1
         return "sent"
 
     async def _until(self, ended: int) -> None:

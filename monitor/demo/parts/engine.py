@@ -7,16 +7,23 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Self
 
-from monitor.demo.process import LAUNCH, Missing, NotStarted, Refused
+from monitor.demo.process import ASK_EVERY, LAUNCH, Missing, NotStarted, Refused
 
 IMAGE = "localhost/tiny:1"
 REMEDY = "apt-get install podman runc busybox-static"
 PROGRAMS = ("sh", "sleep", "echo", "cat", "tail", "true", "false", "test", "touch", "rm")
+
+ANSWERS_WITHIN = 30.0
+"""Seconds that a podman command may take."""
+SERVES_WITHIN = 10.0
+"""Seconds that its API may take to come, and to end."""
 
 CONTAINERS_CONF = """\
 [engine]
@@ -40,12 +47,14 @@ runroot = "{folder}/run"
 class Engine:
     """A podman of our own, whose `url` is its API as Docker has it. `open` and `podman` block: use them in a thread.
 
-    All that it started is gone after `close`. Its folder is short, because paths of sockets have to be.
+    All that it started is gone after `close`, and what a killed process has left when the next one opens. Its folder
+    is short, because paths of sockets have to be.
     """
 
-    def __init__(self) -> None:
-        self._folder = Path(mkdtemp(prefix="engine-"))
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or Path(mkdtemp(prefix=f"engine-{os.getpid()}-"))
         self._api: subprocess.Popen[bytes] | None = None
+        self._opening = threading.Lock()  # whoever gave up waiting for `open` closes what it has made all the same
         self._environment = {
             **os.environ,
             "CONTAINERS_CONF": str(self._folder / "containers.conf"),
@@ -72,23 +81,33 @@ class Engine:
             raise Refused("cannot start a container engine: that takes root here")
         if not all(map(shutil.which, ("podman", "runc", "busybox"))):
             raise Missing(f"cannot start a container engine: podman, runc or busybox is not here; `{REMEDY}` brings it")
-        (self._folder / "containers.conf").write_text(CONTAINERS_CONF.format(folder=self._folder))
-        (self._folder / "storage.conf").write_text(STORAGE_CONF.format(folder=self._folder))
-        self._make_image()
-        if self.podman("run", "--rm", IMAGE, "/bin/echo", "works", check=False) != "works":
-            raise Refused("cannot start a container engine: this machine does not let podman run containers")
-        self._serve()
+        with self._opening:
+            _forget_the_dead(self._folder.parent)
+            (self._folder / "containers.conf").write_text(CONTAINERS_CONF.format(folder=self._folder))
+            (self._folder / "storage.conf").write_text(STORAGE_CONF.format(folder=self._folder))
+            self._make_image()
+            if self.podman("run", "--rm", IMAGE, "/bin/echo", "works", check=False) != "works":
+                raise Refused("cannot start a container engine: this machine does not let podman run containers")
+            self._serve()
 
     def close(self) -> None:
         """End every container and the API, and remove the folder."""
-        if not self._folder.exists():
-            return
-        if shutil.which("podman"):
-            for identity in self.podman("ps", "-aq", check=False).split():
-                self.podman("rm", "-f", "-t", "0", identity, check=False)
+        with self._opening:
+            if self._folder.exists():
+                self._close()
+
+    def _close(self) -> None:
+        if (self._folder / "storage.conf").exists():  # without it podman might speak of containers that are not ours
+            with suppress(NotStarted, OSError):  # it does not answer, or somebody else has closed it meanwhile
+                for identity in self.podman("ps", "-aq", check=False).split():
+                    self.podman("rm", "-f", "-t", "0", identity, check=False)
         if self._api is not None:
             self._api.terminate()
-            self._api.wait(10)
+            try:
+                self._api.wait(SERVES_WITHIN)
+            except subprocess.TimeoutExpired:
+                self._api.kill()
+                self._api.wait()
         for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
             at = line.split(" ")[1]
             if at.startswith(f"{self._folder}/"):
@@ -97,10 +116,13 @@ class Engine:
 
     def podman(self, *arguments: str, check: bool = True) -> str:
         """What a podman command prints; NotStarted with what it complains of."""
-        done = subprocess.run(
-            ["podman", *arguments], env=self._environment, cwd=self._folder,  # where conmon leaves a file
-            capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                ["podman", *arguments], env=self._environment, cwd=self._folder,  # where conmon leaves a file
+                capture_output=True, text=True, timeout=ANSWERS_WITHIN, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise NotStarted(f"podman {arguments[0]}: no answer within {ANSWERS_WITHIN:.0f} s") from None
         if check and done.returncode:
             raise NotStarted(f"podman {arguments[0]}: {done.stderr.strip()}")
         return done.stdout.strip()
@@ -133,8 +155,15 @@ class Engine:
             [*launcher, podman, "system", "service", "--time=0", self.url], env=self._environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        until = time.monotonic() + 10
+        until = time.monotonic() + SERVES_WITHIN
         while not (self._folder / "api.sock").exists():
             if self._api.poll() is not None or time.monotonic() > until:
                 raise NotStarted("cannot start a container engine: podman does not serve its API")
-            os.sched_yield()
+            time.sleep(ASK_EVERY)
+
+
+def _forget_the_dead(parent: Path) -> None:
+    """Close what processes have left that were killed: their containers live on."""
+    for left in parent.glob("engine-*-*"):
+        if not Path("/proc", left.name.split("-")[1]).exists() and left.stat().st_uid == os.geteuid():
+            Engine(left).close()
