@@ -69,8 +69,8 @@ class _Pool:
 
     def _start(self) -> None:
         if self._waiting and self._working < MOST:
-            self._working += 1
             threading.Thread(target=self._work, name="runwatch-work", daemon=True).start()
+            self._working += 1  # not before: where no thread can be had, no place is lost
 
     def _work(self) -> None:
         while True:

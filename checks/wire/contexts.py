@@ -97,8 +97,9 @@ async def _made(key: Key, patience: Patience) -> ssl.SSLContext:
         if found is not None:
             return found
         if making is None:
-            making = _being_made[key] = Future()
+            making = Future()
             threading.Thread(target=_make, args=(key, making), name="tls-contexts", daemon=True).start()
+            _being_made[key] = making  # not before: where no thread can be had, nobody shall wait for this one
     done: asyncio.Future[None] = patience.loop.create_future()
     making.add_done_callback(lambda _: _tell(patience.loop, done))
     await patience.wait(done)

@@ -215,6 +215,20 @@ async def test_a_trust_file_that_hangs_has_one_thread_and_holds_up_no_other(
         os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
 
 
+async def test_where_no_thread_can_be_had_the_next_one_who_asks_has_the_context_made(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    trust = contexts.Trust(ca_file=authority.file, protocols=("spdy/3",))
+    with Patience(5) as patience:
+        with monkeypatch.context() as meanwhile, pytest.raises(RuntimeError, match="new thread"):
+            meanwhile.setattr(threading.Thread, "start", refuse)
+            await contexts.context_for(trust, False, patience)
+        assert await contexts.context_for(trust, False, patience)
+
+
 async def test_a_pipe_is_no_trust_file(authority: Authority, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with threaded(authority.server("localhost")) as web:

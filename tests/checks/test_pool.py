@@ -25,6 +25,19 @@ async def test_the_result_and_the_fault_of_the_work_come_back(tmp_path: Path) ->
     assert await asyncio.gather(*(in_pool(Run(), abs, -number) for number in range(200))) == list(range(200))
 
 
+async def test_where_no_thread_can_be_had_for_a_while_no_place_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(threading.Thread, "start", refuse)
+        for _ in range(MOST):
+            with pytest.raises(RuntimeError, match="new thread"):
+                await in_pool(Run(), int, "7")
+    async with asyncio.timeout(5):
+        assert await in_pool(Run(), int, "8") == 8
+
+
 async def test_no_more_than_so_many_work_at_once() -> None:
     working, ended = threading.Semaphore(0), []
     gate = threading.Event()
