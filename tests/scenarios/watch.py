@@ -19,7 +19,7 @@ from checks.base import Outcome
 from checks.units import parse_duration, show_duration
 from monitor.app import App
 from monitor.config import load
-from monitor.demo.session import UNREACHABLE
+from monitor.demo.installation import UNREACHABLE
 from monitor.logs import Writer, configure
 from tests.scenarios.hurry import HurriedClock, HurriedLoop
 from tests.scenarios.records import Proof, record
