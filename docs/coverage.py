@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,8 @@ from typing import Any
 import yaml
 
 from alerts.vocabulary import Threshold
-from checks.units import show_duration
+from checks.base import Check
+from checks.units import parse_duration, show_duration
 from docs.markdown import table
 from docs.source import ROOT
 from monitor.config import Config, load
@@ -99,8 +101,23 @@ def thresholds(system: str) -> dict[tuple[str, str, str], Threshold]:
     return {(key.partition("/")[2], one.alert, one.severity_word): one for key, group in found for one in group}
 
 
+def at_worst(check: Check, threshold: Threshold) -> float:
+    """Seconds to the page of a fault that any probe shows, in the worst phase of the check's interval."""
+    if check.fed:
+        return 0.0
+    said, hold = threshold.when.text, threshold.hold
+    again = check.retries * check.retry_interval if said in ("failed", "error") else 0.0
+    # The probe that is due just when the hold is over may be judged a moment before, if it is answered at once.
+    at_once = not again and not said.startswith("duration_seconds >")
+    beats = hold // check.interval + 1 if hold and at_once else math.ceil((hold - again) / check.interval)
+    return check.interval * (1 + max(0, beats)) + again
+
+
 def untrue(proofs: Sequence[Proof]) -> list[str]:
-    """What is missing or wrong, a sentence each: rows without a scenario, scenarios of what is not configured."""
+    """What is missing or wrong, a sentence each: rows without a scenario, scenarios of what is not configured.
+
+    And those that want a page sooner than its check can always bring it, which pass now and then.
+    """
     problems = []
     shown = {(proof["system"], row_of(proof)) for proof in proofs}
     for system, known in rows().items():
@@ -116,8 +133,17 @@ def untrue(proofs: Sequence[Proof]) -> list[str]:
         there = thresholds(system)
         for proof in proofs:
             key = (proof["check"], proof["alert"], proof["severity"])
-            if proof["system"] == system and proof["check"] and key not in there:
+            if proof["system"] != system or not proof["check"]:
+                continue
+            if key not in there:
                 problems.append(f"{system}: there is no {' '.join(key)}, which the scenario of {proof['fault']} shows")
+                continue
+            longest = at_worst(configuration(system).checks[f"{system}/{proof['check']}"], there[key])
+            if parse_duration(proof["within"]) <= longest:
+                problems.append(
+                    f"{system}: {proof['fault']} wants {proof['alert']} within {proof['within']}, which can take over "
+                    f"{show_duration(longest)}"
+                )
     return problems
 
 

@@ -43,6 +43,16 @@ def test_the_page_shows_every_row() -> None:
         ),
         (lambda proofs: [*proofs, {**proofs[0], "alert": "NoSuch"}], "which the scenario of"),
         (lambda proofs: [*proofs, {**proofs[0], "check": "gone"}], "there is no gone"),
+        (
+            lambda proofs: [{**proof, "within": "6m"} if proof["fault"] == "W11" else proof for proof in proofs],
+            "iamenu: W11 wants ApiErrors within 6m, which can take over 6m",
+        ),
+        (
+            lambda proofs: [
+                {**proof, "within": "5m31s"} if proof["fault"] == "C01.testing" else proof for proof in proofs
+            ],
+            "capliquify: C01.testing wants ApplicationDown within 5m31s, which can take over 5m 31s",
+        ),
     ],
 )
 def test_what_is_missing_is_named(change: Any, sentence: str) -> None:
