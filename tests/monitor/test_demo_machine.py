@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from checks.host import Host
-from monitor.demo.parts.machine import GIB, Machine
+from monitor.demo.parts.machine import GIB, Load, Machine
 from tests.checks.probing import Memory, asked
 
 AT = 1_800_000_000.0
@@ -40,3 +40,12 @@ async def test_a_clock_that_is_put_back_is_no_time_that_passed(tmp_path: Path) -
     clock[0] += 10
     await machine.passes()
     assert (machine.root / "proc/stat").read_text().splitlines()[:2] != before
+
+
+async def test_one_load_goes_and_another_stays(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "root")
+    async with machine.under(memory=0.9):
+        async with machine.under(cpu=0.8):
+            assert machine.load == Load(cpu=0.8, memory=0.9)
+        assert machine.load == Load(memory=0.9)
+    assert machine.load == Load()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from monitor.demo.installation import Installation, fault, together
 from monitor.demo.parts.machine import Machine
 from monitor.demo.parts.postgres import dump_into
 from monitor.demo.parts.prometheus import Prometheus
-from monitor.demo.parts.traffic import Traffic
+from monitor.demo.parts.traffic import P95, SHARE_OF_ERRORS, Traffic
 from monitor.demo.servers import Postgres
 
 DAY, HOUR = 86_400.0, 3_600.0
@@ -20,10 +19,6 @@ KEPT = 30
 """Days of which there is a dump."""
 SETTLED = 90.0
 """Seconds after which nobody takes a dump for one that is still being written."""
-SHOWS_WITHIN = 10.0
-COUNTERS = '{__name__=~"http_.*"}'
-SHARE_OF_ERRORS = 'sum(rate(http_requests_total{status=~"5.."}[5m])) / sum(rate(http_requests_total[5m]))'
-P95 = "histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))"
 REFUSED = 'sum(rate(http_requests_total{status="429"}[5m]))'
 
 
@@ -45,8 +40,7 @@ class DakkahUpkeep(Installation):
         )
         self.prometheus = Prometheus(self.folder / "prometheus", jobs={"backend": [f"{self.traffic.url}/metrics"]})
         await together(self.server(self.prometheus), self._make_dumps())
-        async with asyncio.timeout(2 * SHOWS_WITHIN):
-            await self.prometheus.until(REFUSED)
+        await self.prometheus.until(REFUSED, within=20.0)
         self.machine = Machine(self.folder / "machine", lambda: self.now())
         self.log = self.folder / "logs/error.log"
         self.log.parent.mkdir()
@@ -181,60 +175,40 @@ class DakkahUpkeep(Installation):
     @fault("D14.cpu", "the machine is busy: 95 % of its CPU")
     async def machine_busy(self) -> AsyncIterator[None]:
         """Over the runbook's 80 %."""
-        before, self.machine.load.cpu = self.machine.load.cpu, 0.95
-        yield
-        self.machine.load.cpu = before
+        async with self.machine.under(cpu=0.95):
+            yield
 
     @fault("D14.memory", "88 % of the machine's memory are used")
     async def memory_used(self) -> AsyncIterator[None]:
         """Over the runbook's 85 %."""
-        before, self.machine.load.memory = self.machine.load.memory, 0.88
-        await self.machine.passes()
-        yield
-        self.machine.load.memory = before
-        await self.machine.passes()
+        async with self.machine.under(memory=0.88):
+            yield
 
     # --- traffic ---------------------------------------------------------------------------------------------------
 
     @fault("D13", "one in five requests of the last five minutes was answered with 500")
     async def server_errors(self) -> AsyncIterator[None]:
         """Over the runbook's 5 %."""
-        self.traffic.came(1_500, "500")
-        await self._until(SHARE_OF_ERRORS, lambda share: share > 0.05)
-        yield
-        await self._forget(SHARE_OF_ERRORS, lambda share: share < 0.05)
+        async with self.traffic.unusual(self.prometheus, SHARE_OF_ERRORS, 0.05, (1_500, "500", 0.04)):
+            yield
 
     @fault("D14", "one in five requests of the last five minutes took two seconds")
     async def responses_slow(self) -> AsyncIterator[None]:
         """Over the runbook's one second."""
-        self.traffic.came(1_500, "200", 2.0)
-        await self._until(P95, lambda seconds: seconds > 1)
-        yield
-        await self._forget(P95, lambda seconds: seconds < 1)
+        async with self.traffic.unusual(self.prometheus, P95, 1.0, (1_500, "200", 2.0)):
+            yield
 
     @fault("D15", "a client is refused with 429, several times a second")
     async def rate_limited(self) -> AsyncIterator[None]:
         """And 0.01 a second is usual."""
-        self.traffic.came(600, "429")
-        await self._until(REFUSED, lambda rate: rate > 0.5)
-        yield
-        await self._forget(REFUSED, lambda rate: rate < 0.5)
+        async with self.traffic.unusual(self.prometheus, REFUSED, 0.5, (600, "429", 0.04)):
+            yield
 
     @fault("D13.blind", "the backend's /metrics answers 500: Prometheus sees nothing")
     async def metrics_broken(self) -> AsyncIterator[None]:
         """Nobody counts errors any more."""
         self.traffic.broken = True
-        await self._until("up", lambda up: up == 0)
+        await self.prometheus.until("up == 0")
         yield
         self.traffic.broken = False
-        await self._until("up", lambda up: up == 1)
-
-    async def _until(self, query: str, wanted: Callable[[float], bool]) -> None:
-        async with asyncio.timeout(SHOWS_WITHIN):
-            await self.prometheus.until(query, lambda values: bool(values) and wanted(values[0]))
-
-    async def _forget(self, query: str, wanted: Callable[[float], bool]) -> None:
-        """As if it had never been: what Prometheus has of it is in its last five minutes."""
-        self.traffic.restart()  # a scrape under way may bring what was counted before once more
-        await self.prometheus.forget(COUNTERS)
-        await self._until(query, wanted)
+        await self.prometheus.until("up == 1")

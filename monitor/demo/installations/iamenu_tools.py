@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
 from monitor.demo.installation import Installation, fault
@@ -12,13 +12,12 @@ from monitor.demo.parts.alertmanager import Alertmanager
 from monitor.demo.parts.prometheus import Prometheus
 from monitor.demo.parts.site import Site
 from monitor.demo.parts.stripe import KEY, Account
-from monitor.demo.parts.traffic import Traffic
+from monitor.demo.parts.traffic import P95, SHARE_OF_ERRORS, Requests, Traffic
 from monitor.demo.process import ASK_EVERY
 
-REQUESTS = "{__name__=~'http_.*'}"
-P95 = "histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))"
-ERRORS = 'sum(rate(http_requests_total{status=~"5.."}[5m])) / sum(rate(http_requests_total[5m]))'
 USUAL = {"200": 99.0, "404": 1.0, "500": 0.0}
+DROWNS = 2e7
+"""Requests in five minutes that drown the usual ones."""
 ALERT = {"alertname": "DiskFillsUp", "severity": "warning", "instance": "db-1:9100"}
 MINUTE = 60.0
 HISTORY = 7200.0
@@ -44,8 +43,7 @@ class Tools(Installation):
         jobs = {"services": [f"{self.traffic.url}/metrics"], "node": [f"{self.exporter.url}/metrics"]}
         self.alertmanager = await self.server(Alertmanager(self.folder / "alertmanager"))
         self.prometheus = await self.server(Prometheus(self.folder / "prometheus", jobs=jobs, interval="1s"))
-        async with asyncio.timeout(WITHIN):
-            await self.prometheus.scraped()
+        await self.prometheus.scraped()
         self.environment |= {
             "IAMENU_STRIPE_KEY": KEY,
             "IAMENU_STRIPE_URL": self.stripe.url,
@@ -53,39 +51,18 @@ class Tools(Installation):
             "IAMENU_PROMETHEUS_URL": self.prometheus.url,
             "IAMENU_ALERTMANAGER_URL": self.alertmanager.url,
         }
-        self._requests: tuple[tuple[float, str, float], ...] = ()
         self._paid = self.now() - HISTORY
         self.every(60, self._customers)
 
     async def _customers(self) -> None:
         """One has paid in each minute up to now."""
         now = self.now()
-        self._come()
         # Where the clock was put back, what was paid later has not happened yet.
         self.stripe.events[:] = [one for one in self.stripe.events if one["created"] <= now]
         self._paid = min(self._paid, now)
         while self._paid + MINUTE <= now:
             self._paid += MINUTE
             self.stripe.attempt(self._paid, f"pi_{self._paid:.0f}", who=f"cus_{self._paid:.0f}")
-
-    @contextlib.asynccontextmanager
-    async def _traffic_like(self, query: str, over: float, *requests: tuple[float, str, float]) -> AsyncIterator[None]:
-        """From now on requests of these kinds (number, status, seconds) drown all others, until Prometheus knows it."""
-        self._requests = requests
-        self._come(100)
-        async with asyncio.timeout(WITHIN):
-            await self.prometheus.until(query, lambda values: bool(values) and values[0] > over)
-        yield
-        self._requests = ()
-        # A scrape under way may bring what was counted before once more.
-        self.traffic.restart()
-        await self.prometheus.forget(REQUESTS)
-        async with asyncio.timeout(WITHIN):
-            await self.prometheus.until(query, lambda values: bool(values) and values[0] < over)
-
-    def _come(self, times: float = 1) -> None:
-        for number, status, seconds in self._requests:
-            self.traffic.came(times * number, status, seconds)
 
     # --- Stripe --------------------------------------------------------------------------------------------------
 
@@ -144,20 +121,17 @@ class Tools(Installation):
     @fault("W06.target", "the machine's exporter is stopped")
     async def target_down(self) -> AsyncIterator[None]:
         await self.exporter.stop()
-        async with asyncio.timeout(WITHIN):
-            await self.prometheus.until('up{job="node"}', lambda values: values == [0.0])
+        await self.prometheus.until('up{job="node"} == 0')
         yield
         await self.exporter.start()
-        async with asyncio.timeout(WITHIN):
-            await self.prometheus.until('up{job="node"}', lambda values: values == [1.0])
+        await self.prometheus.until('up{job="node"} == 1')
 
     @fault("W06.prometheus", "Prometheus is killed")
     async def prometheus_killed(self) -> AsyncIterator[None]:
         await self.prometheus.kill()
         yield
         await self.prometheus.start()
-        async with asyncio.timeout(WITHIN):
-            await self.prometheus.scraped()
+        await self.prometheus.scraped()
 
     @fault("W06.alertmanager", "Alertmanager is killed")
     async def alertmanager_killed(self) -> AsyncIterator[None]:
@@ -183,22 +157,29 @@ class Tools(Installation):
             while bool(await self.alertmanager.get("/api/v2/alerts")) is (ends_in < timedelta(0)):
                 await asyncio.sleep(ASK_EVERY)
 
+    # --- traffic -------------------------------------------------------------------------------------------------
+
+    def _instead_of_usual(self, query: str, limit: float, *shares: Requests) -> AbstractAsyncContextManager[None]:
+        """Within it so many come that what comes usually is nothing among them."""
+        many = [(share * DROWNS, status, seconds) for share, status, seconds in shares]
+        return self.traffic.unusual(self.prometheus, query, limit, *many)
+
     @fault("W11", "one request in two hundred fails")
     async def some_fail(self) -> AsyncIterator[None]:
-        async with self._traffic_like(ERRORS, 0.002, (199_000, "200", 0.04), (1_000, "500", 0.04)):
+        async with self._instead_of_usual(SHARE_OF_ERRORS, 0.002, (0.995, "200", 0.04), (0.005, "500", 0.04)):
             yield
 
     @fault("W11.many", "one request in twenty fails")
     async def many_fail(self) -> AsyncIterator[None]:
-        async with self._traffic_like(ERRORS, 0.02, (190_000, "200", 0.04), (10_000, "500", 0.04)):
+        async with self._instead_of_usual(SHARE_OF_ERRORS, 0.02, (0.95, "200", 0.04), (0.05, "500", 0.04)):
             yield
 
     @fault("W11.slower", "requests take 300 ms")
     async def requests_slower(self) -> AsyncIterator[None]:
-        async with self._traffic_like(P95, 0.25, (200_000, "200", 0.3)):
+        async with self._instead_of_usual(P95, 0.25, (1.0, "200", 0.3)):
             yield
 
     @fault("W11.slow", "requests take 800 ms")
     async def requests_slow(self) -> AsyncIterator[None]:
-        async with self._traffic_like(P95, 0.55, (200_000, "200", 0.8)):
+        async with self._instead_of_usual(P95, 0.55, (1.0, "200", 0.8)):
             yield

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from monitor.demo.installation import CannotDo, Installation, fault
 from monitor.demo.parts.engine import Engine
 from monitor.demo.parts.kubernetes import ApiServer, box, deployment, end, pod
-from monitor.demo.parts.machine import Load, Machine
+from monitor.demo.parts.machine import Machine
 from monitor.demo.parts.recorded_engine import RecordedEngine
 
 PART = "containers"
@@ -168,28 +167,20 @@ class RetailRuntime(Installation):
 
     @fault("R11", "the machine's CPUs are busy")
     async def cpu_busy(self) -> AsyncIterator[None]:
-        async with self._load(Load(cpu=0.97)):
+        async with self.machine.under(cpu=0.97):
             yield
 
     @fault("R11.memory", "nine tenths of the machine's memory are taken")
     async def memory_used(self) -> AsyncIterator[None]:
-        async with self._load(Load(memory=0.89)):
+        async with self.machine.under(memory=0.89):
             yield
 
     @fault("R11.disk", "the machine's disk has a request under way all the time")
     async def disk_busy(self) -> AsyncIterator[None]:
-        async with self._load(Load(disk=1.0)):
+        async with self.machine.under(disk=1.0):
             yield
 
     @fault("R11.network", "the machine's network carries nearly all that it can")
     async def network_busy(self) -> AsyncIterator[None]:
-        async with self._load(Load(network=0.95)):
+        async with self.machine.under(network=0.95):
             yield
-
-    @asynccontextmanager
-    async def _load(self, load: Load) -> AsyncIterator[None]:
-        self.machine.load = load
-        await self.machine.passes()
-        yield
-        self.machine.load = Load()
-        await self.machine.passes()

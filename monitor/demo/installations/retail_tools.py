@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,8 +12,6 @@ from monitor.demo.parts.prometheus import Prometheus
 from monitor.demo.parts.site import Site
 
 SENTRY = "/api/0/organizations/retail"
-SHOWS_WITHIN = 10.0
-"""Seconds within which Prometheus has to show what was done."""
 
 
 class RetailTools(Installation):
@@ -37,8 +34,7 @@ class RetailTools(Installation):
             "RETAIL_SENTRY_ORGANIZATION": "retail",
             "RETAIL_SENTRY_TOKEN": "sntrys-demo-token",
         }
-        async with asyncio.timeout(SHOWS_WITHIN):
-            await self.prometheus.until("sum(rate(http_requests_total[5m]))")
+        await self.prometheus.until("sum(rate(http_requests_total[5m]))")
 
     def _errors(self, count: int) -> None:
         data = [{"project": "retail-super-app", "count()": count}]
@@ -90,8 +86,7 @@ class RetailTools(Installation):
     async def _flows(self, **changes: Any) -> None:
         """Another flow, of which Prometheus knows the last minutes, and nothing of the one before."""
         old = self.traffic.becomes(**changes)
-        async with asyncio.timeout(SHOWS_WITHIN):
-            await self.prometheus.until(f'rate(http_requests_total{{pod="{self.traffic.pod}"}}[5m])')
+        await self.prometheus.until(f'rate(http_requests_total{{pod="{self.traffic.pod}"}}[5m])')
         await self.prometheus.forget(f'{{pod="{old}"}}')
 
     # --- the other tools -----------------------------------------------------------------------------------------
@@ -110,14 +105,10 @@ class RetailTools(Installation):
     @fault("R13.target", "Prometheus can't scrape the API")
     async def target_down(self) -> AsyncIterator[None]:
         await self.traffic.stop()
-        await self._target("up == 0")
+        await self.prometheus.until("up == 0")
         yield
         await self.traffic.start()
-        await self._target("up == 1")
-
-    async def _target(self, wanted: str) -> None:
-        async with asyncio.timeout(SHOWS_WITHIN):
-            await self.prometheus.until(wanted)
+        await self.prometheus.until("up == 1")
 
     @fault("R13.sentry", "Sentry answers 502")
     async def sentry_down(self) -> AsyncIterator[None]:

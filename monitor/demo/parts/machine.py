@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 GIB = 2**30
@@ -36,9 +37,10 @@ class _Counters:
 
 @dataclass
 class Machine:
-    """Change `load`; what its counters count is written anew by `passes`, which somebody calls every few seconds.
+    """Change `load`, or have it `under` one for a while.
 
-    `now` is the time that passes for it, in Unix seconds. It has no file systems: a real one can be watched anyway.
+    What its counters count is written anew by `passes`, which somebody calls every few seconds. `now` is the time that
+    passes for it, in Unix seconds. It has no file systems: a real one can be watched anyway.
     """
 
     root: Path
@@ -66,6 +68,15 @@ class Machine:
         counters.disk += seconds * self.load.disk
         counters.received += seconds * self.load.network * GIGABIT * 1e6 / 8
         self._write_all()
+
+    @asynccontextmanager
+    async def under(self, **shares: float) -> AsyncIterator[None]:
+        """Within it these of its load are so high."""
+        self.load = replace(self.load, **shares)
+        await self.passes()
+        yield
+        self.load = replace(self.load, **{name: getattr(Load(), name) for name in shares})
+        await self.passes()
 
     def kills(self) -> None:
         """The kernel kills a process for want of memory."""

@@ -14,6 +14,8 @@ import aiohttp
 from monitor.demo.process import ASK_EVERY, Server, program
 
 PATIENCE = aiohttp.ClientTimeout(total=5.0)
+SHOWS_WITHIN = 10.0
+"""Seconds within which it has to show what was done to it; it begins to scrape after five."""
 
 
 class Prometheus(Server):
@@ -53,10 +55,13 @@ class Prometheus(Server):
         """What it answers to a query that gives series: their labels and values."""
         return [(one["metric"], float(one["value"][1])) for one in (await self._get("query", query=query))["result"]]
 
-    async def until(self, query: str, wanted: Callable[[list[float]], bool] = bool) -> None:
-        """Return when the values of the series are as wanted: by default, when there is one; the caller's deadline."""
-        while not wanted([value for _, value in await self.query(query)]):
-            await asyncio.sleep(ASK_EVERY)
+    async def until(
+        self, query: str, wanted: Callable[[list[float]], bool] = bool, within: float = SHOWS_WITHIN
+    ) -> None:
+        """Return when the values of the series are as wanted: by default, when there is one; TimeoutError."""
+        async with asyncio.timeout(within):
+            while not wanted([value for _, value in await self.query(query)]):
+                await asyncio.sleep(ASK_EVERY)
 
     async def forget(self, series: str) -> None:
         """Forget what it has of these series, such as `{__name__=~"http_.*"}`; it goes on scraping them."""
@@ -67,9 +72,10 @@ class Prometheus(Server):
             pass
 
     async def scraped(self) -> None:
-        """Return when every target has been scraped once at least; the caller sets the deadline."""
-        while any(one["health"] == "unknown" for one in await self._targets()):
-            await asyncio.sleep(ASK_EVERY)
+        """Return when every target has been scraped once at least; TimeoutError."""
+        async with asyncio.timeout(SHOWS_WITHIN):
+            while any(one["health"] == "unknown" for one in await self._targets()):
+                await asyncio.sleep(ASK_EVERY)
 
     async def _targets(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (await self._get("targets", state="active"))["activeTargets"]

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from time import monotonic
 
 from aiohttp import web
 
+from monitor.demo.parts.prometheus import Prometheus
 from monitor.demo.parts.served import Served
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds, as Prometheus' clients have them."""
+COUNTERS = '{__name__=~"http_.*"}'
+SHARE_OF_ERRORS = 'sum(rate(http_requests_total{status=~"5.."}[5m])) / sum(rate(http_requests_total[5m]))'
+P95 = "histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))"
+REMEMBERED = 300.0
+"""Seconds that these look back."""
+Requests = tuple[float, str, float]
+"""How many come in so many seconds, their status, and how long each takes."""
 
 
 class Traffic(Served):
@@ -23,6 +32,7 @@ class Traffic(Served):
         super().__init__()
         self._usual = dict(per_second)
         self._takes = takes
+        self._unusual: list[Requests] = []
         self._requests = dict.fromkeys(per_second, 0.0)
         self._within = dict.fromkeys(BUCKETS, 0.0)
         self._spent = 0.0
@@ -39,7 +49,25 @@ class Traffic(Served):
             if took <= limit:
                 self._within[limit] += requests
 
-    def restart(self) -> None:
+    @asynccontextmanager
+    async def unusual(
+        self, prometheus: Prometheus, query: str, limit: float, *requests: Requests
+    ) -> AsyncIterator[None]:
+        """Within it these have come, and go on to, so that a query is over a limit; then as if they never had."""
+        for count, status, seconds in requests:
+            self.came(count, status, seconds)
+        self._unusual += requests
+        try:
+            await prometheus.until(query, lambda values: bool(values) and values[0] > limit)
+            yield
+        finally:
+            for one in requests:
+                self._unusual.remove(one)
+            self._restart()  # a scrape under way may bring what was counted before once more
+            await prometheus.forget(COUNTERS)
+            await prometheus.until(query, lambda values: bool(values) and values[0] < limit)
+
+    def _restart(self) -> None:
         """Count from zero, as a service does that was started anew: what came before is no growth for Prometheus."""
         self._requests = dict.fromkeys(self._requests, 0.0)
         self._within = dict.fromkeys(BUCKETS, 0.0)
@@ -50,9 +78,11 @@ class Traffic(Served):
         if self.broken:
             return web.Response(status=500, text="metrics: out of memory\n")
         now = monotonic()
+        passed, self._counted = now - self._counted, now
         for status, rate in self._usual.items():
-            self.came(rate * (now - self._counted), status)
-        self._counted = now
+            self.came(rate * passed, status)
+        for count, status, seconds in self._unusual:
+            self.came(count * passed / REMEMBERED, status, seconds)
         return web.Response(text="\n".join(self._lines()) + "\n")
 
     def _lines(self) -> list[str]:
