@@ -211,9 +211,16 @@ class Installation:
             return await self._heal(self.known(what, heal=True))
 
     async def heal_all(self) -> str:
-        """Heal whatever is broken, the latest first."""
+        """Heal whatever is broken, the latest first; CannotDo, when all that can be healed is, with what could not."""
+        done, trouble = [], []
         async with self._busy:
-            done = [await self._heal(self._broken[name].fault) for name in reversed(self.broken)]
+            for name in reversed(self.broken):
+                try:
+                    done.append(await self._heal(self._broken[name].fault))
+                except CannotDo as why:
+                    trouble.append(str(why))
+        if trouble:
+            raise CannotDo("; ".join([*trouble, *done]))
         return "; ".join(done) or "nothing was broken"
 
     async def _heal(self, wanted: Fault) -> str:

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar, Self
 
+import aiohttp
 import psutil
 
 LAUNCH = Path(__file__).with_name("launch.py")
@@ -216,6 +217,15 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
         return pids
+
+
+async def status_of(url: str) -> int:
+    """What a GET is answered with; 0 where nobody answers."""
+    try:
+        async with aiohttp.ClientSession() as http, http.get(url) as answer:
+            return answer.status
+    except aiohttp.ClientConnectionError:
+        return 0
 
 
 async def ended(pid: int) -> None:

@@ -14,10 +14,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import aiohttp
 import asyncpg
 
-from monitor.demo.process import READY_WITHIN, Missing, NotStarted, Server, free_port
+from monitor.demo.process import READY_WITHIN, Missing, NotStarted, Server, free_port, status_of
 
 __all__ = ["NotStarted", "Postgres", "Server", "Temporal", "Valkey", "free_port"]
 
@@ -216,11 +215,7 @@ class Temporal(Server):
         return [str(temporal_program()), "server", "start-dev", "--headless", "--log-level", "error", *where, *fresh]
 
     async def _answers(self) -> bool:
-        try:
-            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/api/v1/namespaces/default") as answer:
-                return answer.status == 200
-        except aiohttp.ClientConnectionError:
-            return False
+        return await status_of(f"{self.url}/api/v1/namespaces/default") == 200
 
 
 def postgres_tool(name: str) -> Path:

@@ -13,14 +13,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from monitor.config.problems import ConfigError
 from monitor.demo.control import Control, the_only_one
 from monitor.demo.hurry import ABOUT, VARIABLE, Hurried, prepare
 from monitor.demo.installation import UNREACHABLE, CannotDo, Installation, Job
 from monitor.demo.installations import installation
-from monitor.demo.process import ASK_EVERY, LAUNCH, NotStarted, ended
+from monitor.demo.process import ASK_EVERY, LAUNCH, NotStarted, ended, status_of
 from monitor.demo.telling import home
 
 SHOWN = 8
@@ -112,21 +110,12 @@ async def _working(jobs: list[Job], daemon_url: str) -> AsyncIterator[None]:
 
 
 async def _repeat(job: Job, daemon_url: str) -> None:
-    async with aiohttp.ClientSession() as http:
-        while not await _answers(http, f"{daemon_url}/-/healthy"):
-            await asyncio.sleep(ASK_EVERY)
+    while not await status_of(f"{daemon_url}/-/healthy"):
+        await asyncio.sleep(ASK_EVERY)
     while True:
         with suppress(*UNREACHABLE):  # what it works with is broken; it tries again
             await job.do()
         await asyncio.sleep(job.period)
-
-
-async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
-    try:
-        async with http.get(url):
-            return True
-    except aiohttp.ClientConnectionError:
-        return False
 
 
 def _launch(command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:

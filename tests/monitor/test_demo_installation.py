@@ -52,6 +52,10 @@ class Booth(Installation):
             group.create_task(asyncio.Event().wait())
             yield
 
+    @fault("B04", "somebody sings")
+    async def song(self) -> AsyncIterator[None]:
+        yield
+
 
 async def test_what_another_fault_stands_in_the_way_of_is_said(tmp_path: Path) -> None:
     booth = Booth(tmp_path / "booth")
@@ -62,6 +66,18 @@ async def test_what_another_fault_stands_in_the_way_of_is_said(tmp_path: Path) -
         await booth.heal_part("B02")
     with pytest.raises(CannotDo, match="cannot break B02: the line is dead; what is broken besides: B01"):
         await booth.break_part("B02")
+    await booth.stop()
+
+
+async def test_what_cannot_be_healed_keeps_nothing_else_broken(tmp_path: Path) -> None:
+    booth = Booth(tmp_path / "booth")
+    await booth.start()
+    await booth.break_part("B04")
+    await booth.break_part("B02")
+    booth.line.clear()
+    with pytest.raises(CannotDo, match="cannot heal B02: the line is dead; what is broken besides: B04; B04 is healed"):
+        await booth.heal_all()
+    assert not booth.broken
     await booth.stop()
 
 

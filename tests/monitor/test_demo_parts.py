@@ -78,6 +78,20 @@ async def test_a_site_that_has_stopped_is_refused_and_comes_back_where_it_was() 
         assert await get(site.url) == (200, "here")
 
 
+async def test_a_site_whose_port_was_taken_takes_it_again_when_it_is_free() -> None:
+    async with Site() as site, Site() as other:
+        site.answers("/", "here")
+        await site.stop()
+        await other.stop()
+        other.port = site.port
+        await other.start()
+        with pytest.raises(OSError):
+            await site.start()
+        await other.stop()
+        await site.start()
+        assert await get(site.url) == (200, "here")
+
+
 async def test_a_site_shows_the_certificate_that_it_is_given_and_its_successor() -> None:
     authority = Authority()
     trusting = ssl.create_default_context(cadata=authority.pem.decode())

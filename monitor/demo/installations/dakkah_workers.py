@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -100,6 +101,7 @@ class Workers:
         from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
         if self._quiet is None:
+            logging.getLogger("temporalio").addHandler(logging.NullHandler())
             silence = TelemetryFilter(core_level="ERROR", other_level="ERROR")
             self._quiet = Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=silence)))
         return self._quiet

@@ -15,7 +15,7 @@ import aiohttp
 from checks.units import show_duration
 from monitor.demo.certificates import AUTHORITY, write_certificates
 from monitor.demo.installation import CannotDo, Installation, fault, together
-from monitor.demo.process import Server, free_port
+from monitor.demo.process import Server, free_port, status_of
 from monitor.demo.servers import Postgres, Temporal, Valkey
 
 CONFIGURATION = Path(__file__).parents[1] / "configuration" / "runwatch.yaml"
@@ -72,11 +72,7 @@ class Application(Server):
         return [sys.executable, "-m", "monitor.demo.shop"]
 
     async def _answers(self) -> bool:
-        try:
-            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/health") as answer:
-                return answer.status in (200, 503)
-        except aiohttp.ClientConnectionError:
-            return False
+        return await status_of(f"{self.url}/health") in (200, 503)
 
 
 class Shop(Installation):

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from monitor.demo.process import Server, program
+from monitor.demo.process import Server, program, status_of
 
 NAMES = ("alertmanager", "prometheus-alertmanager")
 NOBODY = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
@@ -77,8 +77,4 @@ class Alertmanager(Server):
         ]  # fmt: skip
 
     async def _answers(self) -> bool:
-        try:
-            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/-/ready") as answer:
-                return answer.status == 200
-        except aiohttp.ClientConnectionError:
-            return False
+        return await status_of(f"{self.url}/-/ready") == 200

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from monitor.demo.process import ASK_EVERY, Server, program
+from monitor.demo.process import ASK_EVERY, Server, program, status_of
 
 PATIENCE = aiohttp.ClientTimeout(total=5.0)
 SHOWS_WITHIN = 10.0
@@ -120,11 +120,7 @@ class Prometheus(Server):
         ]  # fmt: skip
 
     async def _answers(self) -> bool:
-        try:
-            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/-/ready") as answer:
-                return answer.status == 200
-        except aiohttp.ClientConnectionError:
-            return False
+        return await status_of(f"{self.url}/-/ready") == 200
 
 
 def _host(url: str) -> str:

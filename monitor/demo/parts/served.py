@@ -40,9 +40,14 @@ class Served:
         if self._runner is None:
             app = web.Application(client_max_size=LARGEST)
             app.router.add_route("*", "/{path:.*}", self.handle)
-            self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-            await self._runner.setup()
-            await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls).start()
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+            await runner.setup()
+            try:
+                await web.TCPSite(runner, "127.0.0.1", self.port, ssl_context=self.tls).start()
+            except OSError:  # somebody else has taken the port meanwhile
+                await runner.cleanup()
+                raise
+            self._runner = runner
         return self
 
     async def stop(self) -> None:
