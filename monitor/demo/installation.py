@@ -140,12 +140,13 @@ class Installation:
         self.jobs.append(Job(period, do))
 
     async def ping(self, uuid: str, *, fails: bool = False) -> None:
-        """Send runwatch a sign of life for a heartbeat; ClientError where it does not take it."""
+        """Send runwatch, where it runs, a sign of life for a heartbeat; ClientError where it does not take it."""
         if not self.daemon_url:
             return  # nobody watches yet
         address = f"{self.daemon_url}/ping/{uuid}" + ("/fail" if fails else "")
-        async with aiohttp.ClientSession() as http, http.post(address, raise_for_status=True):
-            return
+        with suppress(aiohttp.ClientConnectorError):  # nobody watches any more
+            async with aiohttp.ClientSession() as http, http.post(address, raise_for_status=True):
+                return
 
     def pagerduty_key(self, name: str) -> str:
         """A routing key that is known by this name."""

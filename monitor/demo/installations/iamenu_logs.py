@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,18 +76,25 @@ class Logs(Installation):
     async def _cleared(self) -> None:
         """Nothing of what was logged is left, as after a deleted stream."""
         await asyncio.to_thread(self.aws.empty)
-        self._more.clear()
         await self._write()
+
+    @asynccontextmanager
+    async def _also(self, *events: Event) -> AsyncIterator[None]:
+        """Within it these are logged each minute, too."""
+        self._more += events
+        await self._write()
+        yield
+        for one in events:
+            self._more.remove(one)
+        await self._cleared()
 
     # --- what can go wrong ---------------------------------------------------------------------------------------
 
     @fault("W04", "the community service logs forty errors each minute")
     async def errors(self) -> AsyncIterator[None]:
         message = "cannot load the feed for req_4711: connection pool exhausted"
-        self._more += [{"service": "community", "level": "ERROR", "message": message}] * 40
-        await self._write()
-        yield
-        await self._cleared()
+        async with self._also(*[{"service": "community", "level": "ERROR", "message": message}] * 40):
+            yield
 
     @fault("W04.delayed", "what happens is in CloudWatch only after 20 s")
     async def late(self) -> AsyncIterator[None]:
@@ -129,7 +137,5 @@ class Logs(Installation):
 
     @fault("W07.notifications", "one notification in six does not arrive")
     async def notifications_fail(self) -> AsyncIterator[None]:
-        self._more += [{"service": "community", "level": "WARN", "event_type": "notification_error"}] * 2
-        await self._write()
-        yield
-        await self._cleared()
+        async with self._also(*[{"service": "community", "level": "WARN", "event_type": "notification_error"}] * 2):
+            yield

@@ -6,12 +6,10 @@ import asyncio
 import gzip
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-import aiohttp
 
 from monitor.demo.installation import fault
 from monitor.demo.installations.retail_services import RetailServices
@@ -175,8 +173,7 @@ class RetailBackups(RetailServices):
     async def job_fails(self) -> AsyncIterator[None]:
         await self.ping(JOB, fails=True)
         yield
-        with suppress(aiohttp.ClientError):  # where nobody watches any more
-            await self.ping(JOB)
+        await self.ping(JOB)
 
     @fault("R14.old", "Redis was not saved in the last two nights")
     async def snapshots_old(self) -> AsyncIterator[None]:
