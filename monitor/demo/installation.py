@@ -30,6 +30,8 @@ InstallationT = TypeVar("InstallationT", bound="Installation")
 ServerT = TypeVar("ServerT", bound=Server)
 UNREACHABLE = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, NotStarted)
 """What a part's work ends with while another part is broken."""
+ACTS_WITHIN = 50.0
+"""Seconds that breaking or healing may take; whoever asked for it waits a little longer."""
 LETS_GO_WITHIN = 5.0
 """Seconds that a fault which nobody has healed has to let go of what it holds, when all is stopped."""
 
@@ -235,10 +237,12 @@ class Installation:
     async def _goes_on(self, verb: str, fault: Fault, steps: AsyncGenerator[None, None]) -> bool:
         """Go on to the fault's yield, or to its end, which is said; CannotDo where a part that it needs is away."""
         try:
-            return await anext(steps, "ended") is not None
+            async with asyncio.timeout(ACTS_WITHIN):
+                return await anext(steps, "ended") is not None
         except UNREACHABLE as why:
+            said = "it takes too long" if isinstance(why, TimeoutError) else str(why) or type(why).__name__
             besides = f"; what is broken besides: {', '.join(self._broken)}" if self._broken else ""
-            raise CannotDo(f"cannot {verb} {fault.name}: {str(why) or type(why).__name__}{besides}") from why
+            raise CannotDo(f"cannot {verb} {fault.name}: {said}{besides}") from why
 
     def known(self, what: str, *, heal: bool = False) -> Fault:
         """The fault of this name; of a row's name, its first (to heal: its first that is broken). CannotDo if none."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.demo import installation
 from monitor.demo.installation import CannotDo, Installation, fault, together
 from monitor.demo.parts import postgres
 from monitor.demo.process import NotStarted
@@ -66,6 +67,16 @@ async def test_what_another_fault_stands_in_the_way_of_is_said(tmp_path: Path) -
         await booth.heal_part("B02")
     with pytest.raises(CannotDo, match="cannot break B02: the line is dead; what is broken besides: B01"):
         await booth.break_part("B02")
+    await booth.stop()
+
+
+async def test_what_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installation, "ACTS_WITHIN", 0.01)
+    booth = Booth(tmp_path / "booth")
+    await booth.start()
+    await booth.break_part("B03")
+    with pytest.raises(CannotDo, match="cannot heal B03: it takes too long"):
+        await booth.heal_part("B03")
     await booth.stop()
 
 
