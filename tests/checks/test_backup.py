@@ -301,6 +301,9 @@ def test_a_young_series_misses_only_what_could_be_there() -> None:
 def test_nobody_who_prunes_is_seen() -> None:
     today = date(2026, 9, 16)
     assert Keep(daily=7).surplus(series(today, *range(8)), today) == 0
+    assert Keep(daily=7).surplus(series(today, *range(1, 9)), today) == 0, "until tonight's is made, nobody prunes"
+    assert Keep(daily=7).surplus(series(today, *range(1, 10)), today) == 1
+    assert Keep(daily=7).surplus(series(today, *range(-1, 8)), today) == 0, "one of tomorrow is no day more"
     assert Keep(daily=7).surplus(series(today, *range(37)), today) == 29
     assert GFS.surplus(series(today, *range(100)), today) > 50
     assert GFS.surplus([*pruned(today, date(2020, 1, 1), GFS), date(2020, 1, 1)], today) == 1

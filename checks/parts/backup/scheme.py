@@ -46,8 +46,13 @@ class Keep(BaseModel):
         }
 
     def surplus(self, days: Iterable[date], today: date) -> int:
-        """Days of which there are backups beyond what is kept, one of each sort allowed for what is being removed."""
-        ages = sorted((today - day).days for day in set(days))
+        """Days of which there are backups beyond what is kept, one of each sort allowed for what is being removed.
+
+        Old ones go when a new one comes: until then it is the day of the newest, at night that before, which counts.
+        """
+        there = set(days)
+        newest = min(today, max(there, default=today))
+        ages = [(newest - day).days for day in there]
         weekly = self.weekly + 1 if self.weekly else 0
         monthly = self.monthly + 1 if self.monthly else 0
         past = {

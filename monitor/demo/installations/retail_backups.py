@@ -57,7 +57,7 @@ class RetailBackups(RetailServices):
         self.contents = {"postgres": await self.dump(), "redis": await self._snapshot()}
         for what, days in KEPT.items():
             (self.backups / what).mkdir(parents=True)
-            for day in range(days):
+            for day in range(days + 1):
                 self._file(what, self.night(day))
         await asyncio.to_thread(self._fill_storage)
         self.every(60, self._cron)
@@ -99,7 +99,7 @@ class RetailBackups(RetailServices):
         return file
 
     def _prune(self, what: str) -> None:
-        for old in self.files(what)[KEPT[what] :]:
+        for old in self.files(what)[KEPT[what] + 1 :]:
             old.unlink()
 
     async def _cron(self) -> None:
