@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from checks.base import Errored, Failed, Reason, Run
 from checks.parts.postgres import sections, statements, tables
 from checks.postgres import Postgres as Check
 from monitor.demo.servers import Postgres
+from tests.checks.sessions import alone, session
 from tests.faults import FaultProxy
 from tests.leaks import held, left_since
 from tests.servers import NewPostgres
@@ -35,18 +34,6 @@ def value(run: Run, name: str, **labels: str) -> float:
     """The one measurement of this name and these labels."""
     [found] = [item for at, item, of in run.measurements if at == name and dict(of) == labels]
     return found
-
-
-@asynccontextmanager
-async def session(server: Postgres, *statements: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A session of the superuser that has run these statements."""
-    connection = await server.connect()
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-        yield connection
-    finally:
-        connection.terminate()
 
 
 async def waiting(server: Postgres, query: str) -> None:
@@ -196,6 +183,7 @@ async def test_a_role_without_pg_monitor_is_our_error_with_the_remedy_that_works
         assert "uptime_seconds" in recorded
         assert not {name for name in recorded if "sessions" in name or name in ("connections", "connections_used")}
         await superuser.execute(caught.value.sentence.partition("run: ")[2])
+        await alone(superuser)
         assert value(await ask(dsn), "connections_used") == 2
 
 

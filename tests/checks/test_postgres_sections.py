@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,23 +21,13 @@ from checks.parts.postgres.wire import Question
 from checks.postgres import Postgres
 from monitor.demo.servers import Postgres as Server
 from tests.checks.probing import Memory, asked, errs, evidence, fails, value, values
+from tests.checks.sessions import alone, session
 from tests.servers import NewPostgres
 from tests.skips import missing
 
 HOUR, DAY = 3600.0, 86_400.0
 OTHER_VERSIONS = Path("/usr/lib/postgresql")
 PRELOADED = {"shared_preload_libraries": "pg_stat_statements"}
-
-
-@asynccontextmanager
-async def session(server: Server, *statements: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await server.connect()
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-        yield connection
-    finally:
-        connection.terminate()
 
 
 def after_a_restart(memory: Memory) -> Memory:
@@ -223,6 +211,7 @@ async def test_a_section_that_fails_for_now_costs_the_rest_nothing_and_is_told(n
         assert value(run, "sections_unread") == 0
         await superuser.execute("BEGIN; LOCK pg_sequence IN ACCESS EXCLUSIVE MODE")
         for at in (60, 120, 180):
+            await alone(superuser)
             run = await asked(check, memory, at=at)
             assert value(run, "sections_unread") == 1
             assert "cannot read tables of PostgreSQL" in evidence(run, "not read")
@@ -241,7 +230,8 @@ async def test_a_section_that_outlasts_the_probe_does_not_make_a_well_server_loo
 ) -> None:
     server = await new_postgres()
     check = Postgres(name="d", dsn=server.dsn, timeout="300ms", lock_timeout="30s", tables={})
-    async with session(server, "BEGIN; LOCK pg_sequence IN ACCESS EXCLUSIVE MODE"):
+    async with session(server, "BEGIN; LOCK pg_sequence IN ACCESS EXCLUSIVE MODE") as superuser:
+        await alone(superuser)
         run = await asked(check)
         assert value(run, "sections_unread") == 1
         assert evidence(run, "not read").endswith("it takes longer than the check's timeout")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import pytest
 from pydantic import ValidationError
 
@@ -15,6 +12,7 @@ from checks.parts.sql.values import BOOL, INTERVAL, NotANumber, is_same, number
 from checks.sql import Sql
 from monitor.demo.servers import Postgres
 from tests.checks.probing import asked, errs, evidence, fails, value, values
+from tests.checks.sessions import session
 from tests.faults import FaultProxy
 from tests.servers import NewPostgres
 
@@ -23,17 +21,6 @@ AT = 1_800_000_000.0
 
 def check(dsn: str, query: str, **fields: Any) -> Sql:
     return Sql(name="orders", dsn=dsn, query=query, **fields)
-
-
-@asynccontextmanager
-async def session(server: Postgres, *statements: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await server.connect()
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-        yield connection
-    finally:
-        connection.terminate()
 
 
 async def test_columns_become_measurements_with_units_by_their_names(postgres: Postgres) -> None:
