@@ -15,6 +15,10 @@ class Life(NamedTuple):
     clear_since: float = 0.0
 
 
+SLACK = 0.1
+"""Seconds by which a hold may fall short, and a hundredth of it at most: probes start some milliseconds early or late,
+and a hold of five intervals that misses its end by one of them would be told a whole interval late."""
+
 Event = Literal["", "pending", "firing", "resolved", "dropped", "flapping", "steady"]
 
 
@@ -42,7 +46,7 @@ def _breached(life: Life, began: float, now: float, hold: float) -> Step:
     if life.phase is Phase.FIRING:
         return Step(life._replace(clear_since=0.0), "", "still breached")
     since = min(life.since, now) if life.phase is Phase.PENDING else min(began, now)
-    if now - since >= hold:
+    if _is_over(now - since, hold):
         return Step(Life(Phase.FIRING, since), "firing", f"breached for {now - since:.1f} s, held for {hold:g} s")
     started: Event = "pending" if life.phase is Phase.INACTIVE else ""
     return Step(Life(Phase.PENDING, since), started, f"breached for {now - since:.1f} s of {hold:g} s")
@@ -54,6 +58,10 @@ def _clear(life: Life, now: float, keep_firing: float) -> Step:
     if life.phase is Phase.INACTIVE:
         return Step(life, "", "not breached")
     clear_since = min(life.clear_since, now) if life.clear_since else now
-    if now - clear_since >= keep_firing:
+    if _is_over(now - clear_since, keep_firing):
         return Step(Life(), "resolved", f"clear for {now - clear_since:.1f} s, kept for {keep_firing:g} s")
     return Step(life._replace(clear_since=clear_since), "", f"clear for {now - clear_since:.1f} s of {keep_firing:g} s")
+
+
+def _is_over(lasted: float, wanted: float) -> bool:
+    return lasted >= wanted - min(SLACK, wanted / 100)
