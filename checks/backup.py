@@ -93,17 +93,19 @@ class Backup(Check):
     async def probe(self, run: Run) -> None:
         """Look at the files, judge the newest, test it."""
         zone = ZoneInfo(self.zone)
-        there = await in_pool(run, backups_of, self.path, self.date, zone)
+        found = await in_pool(run, backups_of, self.path, self.date, zone)
+        there = [each for each in found if max(each.made, each.changed) <= run.at + FUTURE]
         finished = self._finished(run, there)
         if not finished:
-            waiting = f"; {len(there)} are not finished, or come from the future" if there else ""
+            waiting = f"; {len(found)} are not finished, or come from the future" if found else ""
             raise Failed(Reason.ASSERTION, f"there is no backup: nothing matches {self.target}{waiting}")
         newest = finished[-1]
         self._record(run, finished)
-        run.record("unfinished", len(there) - len(finished))
-        run.evidence("Newest backups", "\n".join(_line(each, run.at) for each in there[: -1 - SHOWN : -1]))
+        run.record("unfinished", len(found) - len(finished))
+        run.evidence("Newest backups", "\n".join(_line(each, run.at) for each in found[: -1 - SHOWN : -1]))
         if self.keep is not None:
-            self._judge_scheme(run, self.keep, finished, zone)
+            # What is being made anew is no hole; where that does not end, `unfinished` says so.
+            self._judge_scheme(run, self.keep, there, zone)
         failure = self._wrong(run, newest, finished)
         verdict = await tested(newest, run, self.timeout, self.postgres_bin) if self.verify else None
         if verdict is not None:
@@ -122,15 +124,13 @@ class Backup(Check):
             run.evidence(f"Disk of {folder}", f"{show_size(free)} free, {share}")
 
     def _finished(self, run: Run, there: list[File]) -> list[File]:
-        """Those that are no longer written, and that are not made in a future that would hide their age."""
+        """Those that are no longer written."""
         before = run.memory.get(SEEN, {})
         run.memory[SEEN] = {each.path: each.size for each in there[-SHOWN:]}
         return [
             each
             for each in there
-            if before.get(each.path, each.size) == each.size
-            and not 0 <= run.at - each.changed < self.settle
-            and max(each.made, each.changed) <= run.at + FUTURE
+            if before.get(each.path, each.size) == each.size and not 0 <= run.at - each.changed < self.settle
         ]
 
     def _record(self, run: Run, finished: list[File]) -> None:
@@ -158,8 +158,8 @@ class Backup(Check):
             return None
         return Failed(Reason.ASSERTION, f"{said}: {newest.path}")
 
-    def _judge_scheme(self, run: Run, keep: Keep, finished: list[File], zone: ZoneInfo) -> None:
-        days = {_day(each.made, zone) for each in finished}
+    def _judge_scheme(self, run: Run, keep: Keep, there: list[File], zone: ZoneInfo) -> None:
+        days = {_day(each.made, zone) for each in there}
         today = _day(run.at, zone)
         first = min([*days, _remembered(run, today)])
         run.kept[FIRST] = first.isoformat()

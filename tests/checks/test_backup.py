@@ -324,6 +324,17 @@ async def test_the_scheme_on_files_and_what_was_there_once_is_missed(tmp_path: P
     assert evidence(run, "Without a backup") == "daily: 2026-09-14, 2026-09-13"
 
 
+async def test_an_old_backup_that_is_made_anew_is_no_hole(tmp_path: Path) -> None:
+    for day in (14, 15, 16):
+        put(tmp_path / f"202609{day}.sql", age=(16 - day) * DAY + 3600)
+    memory: Memory = {}
+    fields: dict[str, Any] = {"date": "%Y%m%d", "keep": {"daily": 7}}
+    await look(tmp_path, memory, **fields)
+    put(tmp_path / "20260914.sql", DUMP[:100], age=5.0)
+    run = await look(tmp_path, memory, **fields)
+    assert (value(run, "missing", period="daily"), value(run, "unfinished")) == (0, 1)
+
+
 # Real dumps
 
 
