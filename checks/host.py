@@ -28,7 +28,7 @@ COUNTED_EVERY = 60.0
 """Seconds between counting processes: it costs 20 µs for each."""
 VIRTUAL = ("lo", "veth*", "docker*", "br-*", "cni*", "cali*", "flannel*", "virbr*", "dummy*", "ifb*", "kube-ipvs*")
 MOST_DEVICES = 64
-LOOKS_APART = 0.5
+LOOKS_APART = 0.3
 """Seconds: what a process takes is seen only between two looks, and a page waits for a diagnosis for one second."""
 
 
