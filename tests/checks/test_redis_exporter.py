@@ -12,7 +12,8 @@ import aiohttp
 import pytest_asyncio
 
 from checks.redis import Redis
-from monitor.demo.servers import Server, Valkey, free_port
+from monitor.demo.ports import free_port
+from monitor.demo.servers import Server, Valkey
 from tests.checks.probing import asked
 from tests.checks.redis_servers import NewRedis
 from tests.skips import missing

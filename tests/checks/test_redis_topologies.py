@@ -16,7 +16,8 @@ from checks.base import Reason
 from checks.parts.redis.cluster import down, read_nodes, worth_asking
 from checks.parts.redis.sentinel import View, elected
 from checks.redis import Redis
-from monitor.demo.servers import Valkey, free_port
+from monitor.demo.ports import free_port
+from monitor.demo.servers import Valkey
 from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values
 from tests.checks.redis_servers import cluster_of, sentinels_of
 from tests.servers import NewValkey

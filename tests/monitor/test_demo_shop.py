@@ -24,7 +24,7 @@ from monitor.demo.control import Control, the_only_one
 from monitor.demo.hurry import prepare
 from monitor.demo.installation import CannotDo
 from monitor.demo.installations.shop import CONFIGURATION, Shop
-from monitor.demo.process import free_port
+from monitor.demo.ports import free_port
 from monitor.demo.servers import Temporal
 from monitor.demo.telling import ask, tell
 

@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from monitor.demo.inbox import Received
 from monitor.demo.installations.shop import CONFIGURATION, Shop
-from monitor.demo.process import free_port
+from monitor.demo.ports import free_port
 from tests.daemon import DEADLINE, Daemon
 from tests.skips import missing
 

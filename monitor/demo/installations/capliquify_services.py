@@ -12,7 +12,7 @@ import asyncpg
 from aiohttp import web
 
 from monitor.demo.parts.served import Served
-from monitor.demo.process import free_port
+from monitor.demo.ports import free_port
 
 POOL = 4
 """Connections of the backend's pool."""

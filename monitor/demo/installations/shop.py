@@ -15,7 +15,8 @@ import aiohttp
 from checks.units import show_duration
 from monitor.demo.certificates import AUTHORITY, write_certificates
 from monitor.demo.installation import CannotDo, Installation, fault, together
-from monitor.demo.process import Server, free_port, status_of
+from monitor.demo.ports import free_port
+from monitor.demo.process import Server, status_of
 from monitor.demo.servers import Postgres, Temporal, Valkey
 
 CONFIGURATION = Path(__file__).parents[1] / "configuration" / "runwatch.yaml"

@@ -8,7 +8,7 @@ from typing import Self
 from aiohttp import web
 
 from monitor.demo.certificates import Certificate
-from monitor.demo.process import free_port
+from monitor.demo.ports import free_port
 
 LARGEST = 2**25
 """Bytes of a request's body."""
