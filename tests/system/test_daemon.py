@@ -86,10 +86,10 @@ async def test_sigterm_ends_soon_though_target_and_receiver_hang_and_nothing_is_
         inbox.messages.clear()
         async with Daemon(tmp_path, configuration(inbox, target, more=more)):
             await until(inbox, "trigger")
+        hanging.close()
         for writer in held:
             writer.close()
             await writer.wait_closed()
-        hanging.close()
 
 
 async def test_a_restart_pages_nobody_again_and_resolves(tmp_path):

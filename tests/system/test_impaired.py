@@ -24,6 +24,7 @@ class Speaker:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        self.silent = False  # who is just being let in is not held any more
         for writer in self._held:
             writer.close()
 
