@@ -35,7 +35,10 @@ PLANTED = [
     (9, "1  →  2"),
 ]
 KNOWN = [
-    ("alerts/lifecycle.py", "now - since >= hold  →  ((now - since) > hold)"),
+    (
+        "alerts/lifecycle.py",
+        "lasted >= wanted - min(SLACK, wanted / 100)  →  (lasted > (wanted - min(SLACK, wanted / 100)))",
+    ),
     ("alerts/lifecycle.py", "life.phase is Phase.PENDING  →  (life.phase is not Phase.PENDING)"),
     ("alerts/telling.py", "now >= ready  →  (now > ready)"),
     ("alerts/telling.py", "scene.open | scene.muted  →  (scene.open & scene.muted)"),

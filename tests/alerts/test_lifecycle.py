@@ -21,6 +21,8 @@ PENDING, FIRING = Phase.PENDING, Phase.FIRING
         (Life(PENDING, 40.05), True, 60, 0, FIRING, "firing"),
         (Life(PENDING, 40.15), True, 60, 0, PENDING, ""),
         (Life(PENDING, 99.05), True, 1, 0, PENDING, ""),
+        (Life(PENDING, 93.8125), True, 6.25, 0, FIRING, "firing"),
+        (Life(PENDING, 93.813), True, 6.25, 0, PENDING, ""),
         (Life(PENDING, 41), True, 60, 0, PENDING, ""),
         (Life(PENDING, 40), False, 60, 0, Phase.INACTIVE, "dropped"),
         (Life(PENDING, 10), None, 60, 0, PENDING, ""),
