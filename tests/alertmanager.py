@@ -9,7 +9,7 @@ from pathlib import Path
 
 from monitor.demo.parts.alertmanager import NOBODY, Alertmanager
 from monitor.demo.process import program
-from tests.skips import had
+from tests.skips import had, running
 
 DEADLINE = 9.0
 
@@ -29,10 +29,5 @@ async def amtool(*arguments: str) -> tuple[int, str, str]:
 @asynccontextmanager
 async def alertmanager(folder: Path, configuration: str = NOBODY) -> AsyncIterator[Alertmanager]:
     """One that listens, alone in its folder."""
-    server = Alertmanager(folder, configuration)
-    try:
-        with had():
-            await server.start()
+    async with running(Alertmanager(folder, configuration)) as server:
         yield server
-    finally:
-        await server.kill()

@@ -9,7 +9,7 @@ from typing import Any
 
 from monitor.demo.parts.prometheus import Prometheus
 from monitor.demo.parts.site import Site
-from tests.skips import had
+from tests.skips import running
 
 
 @asynccontextmanager
@@ -19,10 +19,5 @@ async def prometheus(folder: Path, **fields: Any) -> AsyncIterator[Prometheus]:
         site.answers("/good", "widgets 7\n", content_type="text/plain")
         site.answers("/broken", status=500)
         jobs = {"good": [f"{site.url}/good"], "broken": [f"{site.url}/broken"]}
-        server = Prometheus(folder, **{"jobs": jobs, **fields})
-        try:
-            with had():
-                await server.start()
+        async with running(Prometheus(folder, **{"jobs": jobs, **fields})) as server:
             yield server
-        finally:
-            await server.kill()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import NoReturn, TypeVar
 
 import pytest
 
-from monitor.demo.process import Missing, Refused
+from monitor.demo.process import Missing, Refused, Server
+
+ServerT = TypeVar("ServerT", bound=Server)
 
 
 def refused(right: str) -> NoReturn:
@@ -33,3 +35,14 @@ def had() -> Iterator[None]:
         missing(str(why))
     except Refused as why:
         refused(str(why))
+
+
+@asynccontextmanager
+async def running(server: ServerT) -> AsyncIterator[ServerT]:
+    """A server that is started, or skips the test, and is killed at the end."""
+    try:
+        with had():
+            await server.start()
+        yield server
+    finally:
+        await server.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import itertools
@@ -39,5 +40,6 @@ def _own() -> tuple[socket.socket, Iterator[int]]:
         except OSError:
             claim.close()
         else:
+            atexit.register(claim.close)
             return claim, itertools.cycle(range(first + 1, first + SHARE))
     raise OSError(f"all ports from {PORTS[0]} to {PORTS[1]} are taken: too many demos or tests are under way")

@@ -2,6 +2,7 @@
 
 from tests.checks.cluster import cluster
 from tests.checks.docker import docker, docker_url
+from tests.checks.kubernetes_checks import ca_file, kube
 from tests.checks.logs import log
 from tests.checks.machines import tree
 from tests.checks.moto import logs, moto, s3
@@ -11,10 +12,12 @@ from tests.checks.redis_servers import new_redis
 __all__ = [
     "broker",
     "broker_client",
+    "ca_file",
     "cluster",
     "docker",
     "docker_url",
     "email",
+    "kube",
     "log",
     "logs",
     "moto",

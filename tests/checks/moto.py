@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, closing
+from contextlib import closing
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from monitor.demo.parts.aws import Moto
-from tests.skips import had
+from tests.skips import running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def moto(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Moto]:
     """AWS, which many tests share: use names of your own."""
-    async with AsyncExitStack() as stack:
-        server = Moto(tmp_path_factory.mktemp("moto"))
-        stack.push_async_callback(server.kill)
-        with had():
-            await server.start()
+    async with running(Moto(tmp_path_factory.mktemp("moto"))) as server:
         server.lock()
         yield server
 

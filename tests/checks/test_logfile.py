@@ -1,9 +1,8 @@
-"""The logfile kind on real files: what it counts, rotation in every manner, and what hostile logs do to it."""
+"""The logfile kind on files that grow: what counts, what is captured, and where it goes on after a restart."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,8 @@ from alerts.thresholds import parse
 from checks.base import KEPT, Failed, Reason, Run
 from checks.logfile import Logfile
 from checks.parts.logfile.records import LONGEST
-from checks.parts.logfile.time import Time
-from tests.checks.logs import START, Log, add
-from tests.checks.probing import Memory, errs, evidence, fails, value, values
+from tests.checks.logs import Log, add
+from tests.checks.probing import errs, evidence, value, values
 
 
 async def test_each_line_counts_once_and_rates_are_per_second_since_the_last_probe(log: Path) -> None:
@@ -183,197 +181,6 @@ async def test_exclusion_of_a_pattern_and_of_the_whole(log: Path) -> None:
     assert (value(run, "errors"), value(run, "all"), value(run, "records")) == (1, 2, 4)
 
 
-TRACE = [
-    "2026-09-01 12:00:00 ERROR boom",
-    "Traceback (most recent call last):",
-    '  File "x.py", line 1',
-    "ValueError: no",
-]
-
-
-async def test_several_lines_are_one_record_and_the_last_waits_until_it_is_whole(log: Path) -> None:
-    patterns = {"errors": "ERROR", "value_errors": r"(?s)ERROR.*ValueError"}
-    follower = Log(log, patterns=patterns, multiline={"start": r"^\d{4}-"})
-    add(log, *TRACE, "2026-09-01 12:00:01 fine", *TRACE[:2])
-    run = await follower.ask()
-    assert (value(run, "records"), value(run, "value_errors")) == (2, 1)
-    assert "ValueError: no" in evidence(run, "errors")
-    add(log, *TRACE[2:])
-    assert value(await follower.ask(), "records") == 0, "it grew: more may come"
-    run = await follower.ask()
-    assert (value(run, "records"), value(run, "value_errors")) == (1, 1)
-    assert value(await follower.ask(), "records") == 0
-
-
-async def test_lines_that_no_record_begins_with_are_not_waited_for_without_end(log: Path) -> None:
-    follower = Log(log, multiline={"start": "^NEVER"})
-    add(log, *["continued"] * (LONGEST // 5))
-    assert value(await follower.ask(), "records") == 1
-
-
-async def test_json_by_field_level_and_limit(log: Path) -> None:
-    add(
-        log,
-        '{"level":"error","service":"community","http":{"status":503},"ms":12}',
-        '{"level":50,"service":"shop","http.status":500}',
-        '{"level":30,"service":"shop","http":{"status":200}}',
-        '{"level":"WARN","service":"community"}',
-        '{"level":true,"http":{"status":"x"}}',
-        "ERROR but no JSON",
-        '["error"]',
-        '{"level":"error"',
-    )
-    patterns = {
-        "errors": {"level": "error", "labels": ["service"]},
-        "warnings": {"level": "warning"},
-        "server": {"where": {"http.status": ">= 500"}, "values": {"ms": "ms"}},
-        "shop": {"where": {"service": ["shop", "none"]}, "match": "status"},
-        "text": "ERROR",
-    }
-    run = await Log(log, format="json", patterns=patterns).ask()
-    assert value(run, "errors", service="community") == 1
-    assert value(run, "errors", service="shop") == 1
-    assert (value(run, "warnings"), value(run, "server"), value(run, "shop"), value(run, "text")) == (3, 2, 2, 1)
-    assert value(run, "server_ms_max") == 0.012
-
-
-async def test_json_that_is_deep_or_huge_is_no_trouble(log: Path) -> None:
-    add(log, '{"a":' * 5000 + "1" + "}" * 5000, '{"level":"error","n":' + "9" * 5000 + "}", '{"level":"error"}')
-    run = await Log(log, format="json", patterns={"errors": {"level": "error", "values": {"n": "s"}}}).ask()
-    assert value(run, "errors") in (1, 2)
-
-
-async def test_ids_of_requests_go_with_what_matched(log: Path) -> None:
-    add(log, "[req_1760046060891] ERROR no stock", "[req_2] fine", *(f"ERROR req_n{number}" for number in range(50)))
-    shown = evidence(await Log(log).ask(), "Correlation ids").split()
-    assert len(shown) == 20
-    assert shown[-1] == "req_n49"
-    add(log, "req_9 ERROR")
-    run = await Log(log, correlation="").ask()
-    assert all(title != "Correlation ids" for title, _ in run.evidences)
-
-
-@pytest.mark.parametrize(
-    ("line", "settings", "seconds"),
-    [
-        ("2026-09-01T00:00:10Z x", {}, START + 10),
-        ("2026-09-01 02:00:10,250 x", {"zone": "Europe/Berlin"}, START + 10.25),
-        ("[2026-09-01T01:00:10.5+01:00] x", {}, START + 10.5),
-        ("Sep  1 00:00:10 host app: x", {}, START + 10),
-        ("Dec 31 23:59:59 host app: x", {}, 1767225599),
-        ('1.2.3.4 - - [01/Sep/2026:02:00:10 +0200] "GET / HTTP/1.1"', {}, START + 10),
-        ("1788220810 x", {}, START + 10),
-        ("1788220810250 x", {}, START + 10.25),
-        ("x|01.09.2026 00:00:10|y", {"match": r"\|([^|]*)\|", "format": "%d.%m.%Y %H:%M:%S"}, START + 10),
-        ("Sep 1 00:00:10", {"match": "(.*)", "format": "%b %d %H:%M:%S"}, START + 10),
-        ("2026-13-45T99:99:99Z", {}, None),
-        ("2099-01-01T00:00:00Z", {}, None),
-        ("0000-00-00 00:00:00", {}, None),
-        ("no time at all", {}, None),
-        ("x", {"match": "(y)"}, None),
-    ],
-)
-def test_times_in_every_usual_form(line: str, settings: dict[str, Any], seconds: float | None) -> None:
-    read = Time(**settings).reader(START + 20)
-    assert read(line.encode(), None) == seconds
-
-
-async def test_delay_is_what_an_event_took_at_least_and_the_newest_ages(log: Path) -> None:
-    def lines(first: float, count: int) -> list[str]:
-        return [f'{{"time":{first + number},"msg":"x"}}' for number in range(count)]
-
-    follower = Log(log, format="json")
-    add(log, *lines(START, 10))
-    run = await follower.ask(after=30)
-    assert values(run, "delay_p95_seconds") == {}, "nobody knows since when these are there"
-    assert value(run, "newest_age_seconds") == 30 - 9
-    add(log, *lines(START + 31, 20))
-    run = await follower.ask(after=30)
-    assert value(run, "delay_p95_seconds") == 0
-    add(log, *lines(START + 10, 20))
-    run = await follower.ask(after=30)
-    assert 40 <= value(run, "delay_p95_seconds") <= 50
-    assert value(run, "newest_age_seconds") == 90 - 50
-    assert value(await follower.ask(after=600), "newest_age_seconds") == 690 - 50
-
-
-async def test_without_times_the_age_is_that_of_the_file(log: Path) -> None:
-    add(log, "no time")
-    os.utime(log, (START, START))
-    assert value(await Log(log).ask(after=40), "newest_age_seconds") == 40
-
-
-async def test_no_such_file_fails_or_not_as_configured(tmp_path: Path) -> None:
-    await fails(Log(tmp_path / "none.log").check, Reason.ASSERTION, "cannot read", "none.log", "no such file")
-    await fails(Log(tmp_path / "*.log").check, Reason.ASSERTION, "*.log")
-    follower = Log(tmp_path / "*.log", missing="ok")
-    assert value(await follower.ask(), "files") == 0
-    add(tmp_path / "new.log", "ERROR")
-    assert await follower.errors() == 1
-
-
-async def test_one_missing_file_does_not_hide_another(tmp_path: Path) -> None:
-    add(tmp_path / "a.log", "ERROR")
-    check = Logfile(name="x", path=[str(tmp_path / "a.log"), str(tmp_path / "b.log")], start_at="beginning",
-                    patterns={"errors": "ERROR"})  # fmt: skip
-    assert value(await fails(check, Reason.ASSERTION, "b.log"), "errors") == 1
-
-
-async def test_what_is_forbidden_is_told_also_while_another_file_is_missing(tmp_path: Path) -> None:
-    add(tmp_path / "a.log", "password=hunter2")
-    check = Logfile(name="x", path=[str(tmp_path / "a.log"), str(tmp_path / "b.log")], start_at="beginning", forbid={})
-    memory: Memory = {}
-    await fails(check, Reason.ASSERTION, "never be logged", memory=memory)
-    await fails(check, Reason.ASSERTION, "never be logged", "the last", memory=memory)
-
-
-async def test_a_file_that_is_gone_and_comes_back_is_read_on(log: Path) -> None:
-    follower = Log(log, missing="ok")
-    add(log, "ERROR 1")
-    assert await follower.errors() == 1
-    aside = log.with_name("elsewhere")
-    log.rename(aside)
-    assert await follower.errors() == 0
-    aside.rename(log)
-    add(log, "ERROR 2")
-    assert await follower.errors() == 1
-
-
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda path: path.mkdir(), "it is a directory, not a file"),
-        (lambda path: os.mkfifo(path), "it is a pipe, not a file"),
-        (lambda path: path.symlink_to("/dev/zero"), "it is a device, not a file"),
-        (lambda path: path.symlink_to(path.name), "symbolic link"),
-    ],
-)
-async def test_what_is_no_file_fails_at_once(log: Path, make: Callable[[Path], None], words: str) -> None:
-    log.unlink()
-    make(log)
-    await fails(Log(log).check, Reason.PROTOCOL, "cannot read", words)
-
-
-async def test_too_many_files_are_our_mistake(tmp_path: Path) -> None:
-    for number in range(501):
-        (tmp_path / f"{number}.log").touch()
-    await errs(Log(tmp_path / "*.log").check, Reason.INTERNAL, "more than 500 files", "narrow it down")
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
-@pytest.mark.parametrize("pattern", ["app.log", "*.log"])
-async def test_no_right_to_read_is_ours(log: Path, pattern: str) -> None:
-    log.parent.chmod(0o700 if pattern == "app.log" else 0o300)
-    log.chmod(0o600)
-    check = Log(log.parent / pattern).check
-    os.seteuid(65534)
-    try:
-        await errs(check, Reason.AUTH, "cannot read", "permission denied", "right to read")
-    finally:
-        os.seteuid(0)
-        log.parent.chmod(0o700)
-
-
 async def test_a_diagnosis_shows_what_matched_and_how_the_log_ends(log: Path) -> None:
     add(log, "ERROR one [req_7]", "password=hunter2", "the end")
     follower = Log(log)
@@ -425,13 +232,6 @@ def test_what_can_not_be_is_refused_with_a_sentence(fields: dict[str, Any], sent
 async def test_a_name_that_is_no_text_is_said(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff.log")).touch()
     await errs(Log(tmp_path / "*.log").check, Reason.INTERNAL, "not UTF-8", "rename it")
-
-
-async def test_numbers_that_only_look_like_times_are_no_delay(log: Path) -> None:
-    follower = Log(log)
-    await follower.ask()
-    add(log, "1234567890 is an order", "2019-01-01T00:00:00Z copied from an old log")
-    assert values(await follower.ask(), "delay_p95_seconds") == {}
 
 
 PIECES = [

@@ -3,93 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import dedent
-from typing import Any
 
 import pytest
 
 from alerts.routing import match
 from alerts.vocabulary import Runbook, Severity
 from checks.base import Run
-from monitor.config import Config, load
+from monitor.config import load
 from monitor.config.playbook import LONGEST_SECTION, sections
-from monitor.config.reading import plain
-
-HOME = {"HOME": "/home/somebody"}
-
-
-def configured(folder: Path, text: str, environ: dict[str, str] | None = None) -> Config:
-    file = folder / "runwatch.yaml"
-    file.write_text(dedent(text))
-    return load(file, HOME | (environ or {}))
-
-
-ENVIRON = {
-    "DAKKAH_URL": "https://dakkah.example",
-    "DATABASE_URL": "postgresql://watcher:p%40ssword@db.example/shop",
-    "PAGERDUTY_ROUTING_KEY": "0123456789abcdef0123456789abcdef",
-    "SLACK_BOT_TOKEN": "xoxb-1111-2222",
-    "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B0/secret-part",
-}
-
-MAIN = """\
-include: [systems/*/system.yaml]
-server: {listen: "127.0.0.1:9876", external_url: "https://watch.example.com"}
-store: sqlite:///var/lib/runwatch/runwatch.db
-defaults: {interval: 30s, timeout: 7s, retries: 2, retry_interval: 2s}
-watchdog: {url: "https://hc.example/ping/uuid", interval: 2m}
-route:
-  receiver: team-chat
-  group_by: [system, alertname]
-  group_wait: 0s
-  group_interval: 5m
-  repeat_interval: 4h
-  routes:
-    - matchers: ['severity=~"critical|high"']
-      receiver: on-call
-      group_by: ['...']
-      continue: true
-      routes: [{match: {system: dakkah}, repeat_interval: 1h}]
-receivers:
-  - name: on-call
-    pagerduty_configs: [{routing_key: "${PAGERDUTY_ROUTING_KEY}"}]
-    slack_configs: [{bot_token: "${SLACK_BOT_TOKEN}", channel: "#incidents"}]
-    fallback: team-chat
-  - name: team-chat
-    slack_configs: [{api_url: "${SLACK_WEBHOOK_URL}", channel: "#ops"}]
-"""
-
-SYSTEM = """\
-system: dakkah
-severities: {P0: critical, P1: high, P2: medium, P3: low}
-respond_within: {P0: 15m, P1: 1h, P2: 4h, P3: 24h}
-runbook: playbooks.md
-labels: {team: shop}
-checks:
-  - name: store-health
-    kind: http
-    url: "${DAKKAH_URL}/store/health"
-    interval: 60s
-    expect: {status: 200, json: {status: healthy}}
-    measure: {heap_bytes: "system.memory.heap_used_mb * `1048576`"}
-    depends_on: [database]
-    labels: {tier: front}
-    alerts:
-      - {alert: StoreDown, when: failed, severity: P0, runbook: "#health-checks"}
-      - alert: StoreSlow
-        when: duration_seconds > 2s
-        resolve_when: duration_seconds < 1s
-        for: 2m
-        keep_firing_for: 5m
-        severity: P1
-        labels: {kind_of: latency}
-        annotations: {summary: slow}
-      - {alert: HeapFull, when: heap_bytes > 2GiB}
-  - name: database
-    kind: postgres
-    dsn: "${DATABASE_URL}"
-    severity: P2
-"""
+from tests.monitor.configurations import ENVIRON, HOME, MAIN, SYSTEM, configured
 
 
 @pytest.fixture
@@ -290,91 +212,6 @@ def test_a_system_or_a_check_may_depend_on_a_whole_system(tmp_path: Path) -> Non
         "till/print": ("shop/database", "shop/web"),
     }
     assert set(config.ancestors["till/print"]) == {"shop/database", "shop/web", *net}
-
-
-def test_texts_are_filled_from_variables_and_files(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("token-from-file\n")
-    config = configured(
-        tmp_path,
-        """\
-        watchdog: {url: "http://${HOST}:${PORT:-80}/${EMPTY:-path}/$$x/$y"}
-        server: {auth: {tokens: ["${file:token}-and-more"]}, listen: "0.0.0.0:0"}
-        """,
-        {"HOST": "w.example", "EMPTY": ""},
-    )
-    assert str(config.watchdog and config.watchdog.url) == "http://w.example:80/path/$x/$y"
-    assert {"token-from-file", "token-from-file-and-more"} <= config.secrets
-    assert "token-from-file" not in repr(config.server)
-    assert tmp_path / "token" in config.files
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", None), ("~", None), ("null", None), ("true", True), ("False", False), ("yes", "yes"), ("no", "no"),
-        ("on", "on"), ("off", "off"), ("y", "y"), ("1", 1), ("-7", -7), ("0x1f", 31), ("0o17", 15), ("017", 17),
-        ("1.5", 1.5), ("1e3", 1000.0), (".5", 0.5), ("1_000", "1_000"), ("12:30", "12:30"),
-        ("2026-11-04", "2026-11-04"), ("1e999", "1e999"),
-        ("-", "-"), (".", "."), ("5m", "5m"), (".inf", ".inf"), ("9" * 5000, "9" * 5000), ("=", "="),
-    ],
-)  # fmt: skip
-def test_plain_scalars_mean_what_yaml_1_2_says(text: str, expected: Any) -> None:
-    assert plain(text) == expected
-    assert type(plain(text)) is type(expected)
-
-
-def test_anchors_and_merge_keys(tmp_path: Path) -> None:
-    config = configured(
-        tmp_path,
-        """\
-        systems:
-          - system: a
-            checks:
-              - &base {kind: http, url: "http://a.example/", interval: 5s, timeout: 1s}
-              - {<<: *base, name: second, timeout: 2s}
-              - <<: [{timeout: 4s}, *base]
-                name: third
-        """,
-    )
-    second, third = config.checks["a/second"], config.checks["a/third"]
-    assert (second.interval, second.timeout) == (5, 2)
-    assert (third.interval, third.timeout) == (5, 4)
-
-
-def test_the_store_is_under_the_state_home_unless_said(tmp_path: Path) -> None:
-    text = "checks: [{kind: http, url: 'http://a/'}]"
-    assert configured(tmp_path, text).store == "sqlite:///home/somebody/.local/state/runwatch/runwatch.db"
-    assert configured(tmp_path, text, {"XDG_STATE_HOME": "/state"}).store == "sqlite:///state/runwatch/runwatch.db"
-
-
-def test_variables_go_before_the_file(tmp_path: Path) -> None:
-    config = configured(
-        tmp_path,
-        "server: {listen: '127.0.0.1:1', external_url: 'https://a'}\nstore: sqlite:///a/b.db",
-        {
-            "RUNWATCH_LISTEN": "[::1]:2",
-            "RUNWATCH_STORE": "sqlite:///c/d.db",
-            "RUNWATCH_LOG_LEVEL": "DEBUG",
-            "RUNWATCH_LOG_FORMAT": "json",
-            "RUNWATCH_LOG_LEVLE": "x",
-            "RUNWATCH_SERVICE_HOST": "10.0.0.1",
-            "RUNWATCH_PORT": "tcp://10.0.0.1:9876",
-        },
-    )
-    assert (config.server.host, config.server.port, config.server.external_url) == ("::1", 2, "https://a")
-    assert (config.store, config.log_level, config.log_format) == ("sqlite:///c/d.db", "debug", "json")
-    unknown = [str(one) for one in config.warnings if "RUNWATCH" in str(one)]
-    assert unknown == ["environment: RUNWATCH_LOG_LEVLE: this variable is not known; did you mean RUNWATCH_LOG_LEVEL?"]
-
-
-@pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.8.8.8:80", "localhost:80", "[::1]:80"])
-def test_loopback_needs_no_auth(tmp_path: Path, listen: str) -> None:
-    assert configured(tmp_path, f"server: {{listen: '{listen}'}}").server.is_loopback
-
-
-def test_elsewhere_needs_auth_or_none_said(tmp_path: Path) -> None:
-    assert configured(tmp_path, "server: {listen: '0.0.0.0:1', auth: none}").server.auth == "none"
-    assert configured(tmp_path, "server: {listen: ':1', auth: {tokens: [0123456789abcdef]}}").server.host == ""
 
 
 TEN_LINES = '''\

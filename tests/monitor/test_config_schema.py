@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from monitor.config.schema import schema
-from tests.monitor.test_config import MAIN, SYSTEM
+from tests.monitor.configurations import MAIN, SYSTEM
 
 WHOLE = schema()
 TYPES: dict[str, Any] = {

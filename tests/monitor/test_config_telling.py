@@ -21,8 +21,8 @@ from alerts.routing import Route, match
 from monitor.config import ConfigError, load
 from monitor.config.alertmanager import FOREIGN
 from monitor.planning import plan_of
+from tests.monitor.configurations import HOME, configured
 from tests.monitor.problems import problems
-from tests.monitor.test_config import HOME, configured
 from tests.monitor.test_config_schema import WHOLE, complaints
 
 ALERTMANAGER = """\

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from monitor.demo.parts.cloudwatch import CloudWatch, matches
-from tests.skips import had
+from tests.skips import running
 
 ERROR = '{"service": "community", "level": "ERROR", "message": "boom"}'
 NOW = 1_790_000_000.0
@@ -50,13 +50,8 @@ def test_patterns_that_it_does_not_know(pattern: str) -> None:
 async def cloudwatch(tmp_path: Path) -> AsyncIterator[CloudWatch]:
     for folder in (tmp_path, tmp_path.parent):
         folder.chmod(0o755)
-    server = CloudWatch(tmp_path / "cloudwatch")
-    try:
-        with had():
-            await server.start()
+    async with running(CloudWatch(tmp_path / "cloudwatch")) as server:
         yield server
-    finally:
-        await server.kill()
 
 
 async def test_events_are_taken_in_when_the_caller_says(cloudwatch: CloudWatch) -> None:

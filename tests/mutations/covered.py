@@ -16,7 +16,12 @@ _ENGINE = (
     "alerts/test_promises.py",
     "alerts/test_state_machine.py",
 )
-_CONDITIONS = ("alerts/test_thresholds.py", "alerts/test_thresholds_windows.py", "alerts/test_engine.py")
+_CONDITIONS = (
+    "alerts/test_thresholds.py",
+    "alerts/test_thresholds_reference.py",
+    "alerts/test_thresholds_windows.py",
+    "alerts/test_engine.py",
+)
 
 COVERED: dict[str, tuple[str, ...]] = {
     "alerts/telling.py": ("alerts/test_telling.py", *_ENGINE),

@@ -10,7 +10,10 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
-from tests.daemon import DEADLINE
+import pytest
+
+from monitor.demo.inbox import Inbox
+from tests.daemon import DEADLINE, Daemon
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 OLD, NEW = "the-secret-of-last-year", "the-secret-of-this-year"
@@ -126,3 +129,9 @@ def event(kind, key, agent="user_reference", ago=0.0, name="", **data):
             "data": {"id": "Q1", "type": "incident", "incident_key": key, "status": "acknowledged"} | data,
         }
     }).encode()  # fmt: skip
+
+
+@pytest.fixture
+async def on_call(tmp_path):
+    async with Inbox() as inbox, Daemon(tmp_path, configuration(inbox)) as daemon:
+        yield OnCall(daemon, inbox)

@@ -3,17 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from monitor.demo.inbox import Inbox
-from tests.daemon import Daemon
-from tests.system.presses import AUTH, NEW, OLD, OnCall, configuration, event
-
-
-@pytest.fixture
-async def on_call(tmp_path):
-    async with Inbox() as inbox, Daemon(tmp_path, configuration(inbox)) as daemon:
-        yield OnCall(daemon, inbox)
+from tests.system.presses import AUTH, NEW, OLD, event
 
 
 async def test_acknowledging_in_pagerduty_acknowledges_here_and_taking_it_back_too(on_call):

@@ -6,18 +6,11 @@ import time
 from datetime import datetime, timedelta
 
 import aiohttp
-import pytest
 
 from monitor.api.signatures import PATIENCE
 from monitor.demo.inbox import Inbox
 from tests.daemon import DEADLINE, Daemon
 from tests.system.presses import AUTH, SECRET, TOKEN, OnCall, configuration, form, payload
-
-
-@pytest.fixture
-async def on_call(tmp_path):
-    async with Inbox() as inbox, Daemon(tmp_path, configuration(inbox)) as daemon:
-        yield OnCall(daemon, inbox)
 
 
 async def test_a_press_acknowledges_once_and_the_message_says_so(on_call):
