@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import importlib.util
 import os
 import secrets
@@ -20,6 +21,9 @@ from monitor.demo.ports import free_port
 from monitor.demo.process import READY_WITHIN, Missing, NotStarted, Server, status_of
 
 __all__ = ["NotStarted", "Postgres", "Server", "Temporal", "Valkey"]
+
+IPC_RMID = 0
+"""Of shmctl(2): the segment goes with the last that is attached to it."""
 
 
 class Postgres(Server):
@@ -75,6 +79,22 @@ class Postgres(Server):
     async def connect(self, database: str = "postgres") -> asyncpg.Connection[asyncpg.Record]:
         """A connection of the superuser, which the caller closes."""
         return await asyncpg.connect(self.address_for("postgres", self.password, database), timeout=5)
+
+    async def kill(self) -> None:
+        """As a power cut would, which leaves no shared memory behind: the kernel has room for so much of it."""
+        segment = self._shared_memory()
+        await super().kill()
+        if segment is not None:
+            ctypes.CDLL(None).shmctl(segment, IPC_RMID, None)
+
+    def _shared_memory(self) -> int | None:
+        """The id of the segment by which it knows that its folder is in use: the seventh line of its postmaster.pid."""
+        try:
+            pid, *_, memory = (self.data / "postmaster.pid").read_text().splitlines()[:7]
+            _key, segment = memory.split()
+        except (OSError, ValueError):
+            return None
+        return int(segment) if self._process is not None and pid == str(self._process.pid) else None
 
     @classmethod
     def template(cls, folder: Path) -> Path:

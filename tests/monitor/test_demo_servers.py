@@ -31,14 +31,22 @@ async def ping(port: int, within: float = 5.0) -> bytes:
             writer.close()
 
 
+def segments() -> set[str]:
+    """The ids of all System V shared memory."""
+    return {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
+
+
 async def test_postgres_comes_back_on_its_port_with_its_data_after_a_kill(new_postgres: NewPostgres) -> None:
     server = await new_postgres()
     connection = await server.connect()
     await connection.execute("CREATE TABLE kept AS SELECT 42 AS answer; CHECKPOINT")
     port = server.port
+    segment = (server.data / "postmaster.pid").read_text().splitlines()[6].split()[1]
+    assert segment in segments()
     await server.kill()
     connection.terminate()
     assert not server.alive
+    assert segment not in segments(), "the kernel has room for some thousands of them"
     with pytest.raises(OSError):
         await server.connect()
     await server.start()
