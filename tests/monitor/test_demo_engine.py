@@ -70,8 +70,11 @@ def test_what_a_killed_process_has_left_is_closed_by_the_next(
     left, ours = tmp_path / f"engine-{dead.pid}-x", tmp_path / f"engine-{os.getpid()}-x"
     for folder in (left, ours, tmp_path / "engine-room"):
         folder.mkdir()
+    gone = tmp_path / f"engine-{dead.pid}-y"  # listed, and not there when it is looked at: another process was faster
+    gone.symlink_to(tmp_path / "nowhere")
     monkeypatch.setattr(engine, "_make_image", lambda: None)
     engine.open()
+    gone.unlink()
     assert sorted(one.name for one in tmp_path.iterdir()) == [ours.name, "engine-room", "new"]
 
 

@@ -165,5 +165,8 @@ class Engine:
 def _forget_the_dead(parent: Path) -> None:
     """Close what processes have left that were killed: their containers live on."""
     for left in parent.glob("engine-*-*"):
-        if not Path("/proc", left.name.split("-")[1]).exists() and left.stat().st_uid == os.geteuid():
-            Engine(left).close()
+        if Path("/proc", left.name.split("-")[1]).exists():
+            continue
+        with suppress(FileNotFoundError):  # somebody else does so at the same time
+            if left.stat().st_uid == os.geteuid():
+                Engine(left).close()
