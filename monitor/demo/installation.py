@@ -17,18 +17,18 @@ from time import monotonic
 from typing import Any, ClassVar, TypeVar
 
 import aiohttp
-import asyncpg
 from redis.exceptions import RedisError
 
 from checks.units import show_duration
 from monitor.demo.inbox import Inbox
 from monitor.demo.process import NotStarted, Server
+from monitor.demo.servers import DATABASE_AWAY
 from monitor.demo.telling import CannotDo as CannotDo
 
 Report = Callable[[str], None]
 InstallationT = TypeVar("InstallationT", bound="Installation")
 ServerT = TypeVar("ServerT", bound=Server)
-UNREACHABLE = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, NotStarted)
+UNREACHABLE = (*DATABASE_AWAY, aiohttp.ClientError, RedisError, NotStarted)
 """What a part's work ends with while another part is broken."""
 ACTS_WITHIN = 50.0
 """Seconds that breaking or healing may take; whoever asked for it waits a little longer."""

@@ -20,8 +20,10 @@ import asyncpg
 from monitor.demo.ports import free_port
 from monitor.demo.process import READY_WITHIN, Missing, NotStarted, Server, status_of
 
-__all__ = ["NotStarted", "Postgres", "Server", "Temporal", "Valkey"]
+__all__ = ["DATABASE_AWAY", "NotStarted", "Postgres", "Server", "Temporal", "Valkey"]
 
+DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a client of a PostgreSQL meets that is not there, slow or ending; the last where it ends amid a statement."""
 IPC_RMID = 0
 """Of shmctl(2): the segment goes with the last that is attached to it."""
 

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from monitor.demo.certificates import EXPIRED, VALID
+from monitor.demo.servers import DATABASE_AWAY
 
 PATIENCE = 1.0
 """Seconds that the shop waits for its database and its cache."""
@@ -34,7 +35,7 @@ CREATE TABLE IF NOT EXISTS orders (
     placed_at timestamptz NOT NULL DEFAULT now())
 """
 
-Failure = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError)
+Failure = (*DATABASE_AWAY, RedisError)
 
 
 class Shop:

@@ -167,6 +167,8 @@ async def test_a_scratch_server_that_is_away_or_refuses_is_ours(
 
     await errs(into(server.address_for("poor", "secret-of-poor")), Reason.AUTH, "permission denied", "CREATEDB")
     await errs(into(server.address_for("poor", "wrong")), Reason.AUTH, "cannot try a restore", "password")
+    standby = f"{server.dsn}{'&' if '?' in server.dsn else '?'}target_session_attrs=standby"
+    await errs(into(standby), Reason.INTERNAL, "cannot try a restore")
     await server.kill()
     await errs(into(server.dsn), Reason.INTERNAL, "cannot try a restore")
 

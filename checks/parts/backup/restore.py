@@ -107,9 +107,14 @@ async def _try(settings: Restore, newest: Backup, run: Run, key: str, seconds: f
         raise Errored(Reason.AUTH, f"cannot try a restore at {settings.dsn}: {said}") from None
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as why:
         raise Errored(Reason.AUTH, f"cannot try a restore at {settings.dsn}: {_said(why)}") from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as why:
+    except _away(asyncpg) as why:
         raise Errored(Reason.INTERNAL, f"cannot try a restore at {settings.dsn}: {_said(why)}") from None
     return Tried(path=newest.path, at=run.at, took=loop.time() - began, problem=problem, value=value)
+
+
+def _away(asyncpg: Any) -> tuple[type[Exception], ...]:
+    """What a server that is gone, slow, ending amid a statement or not the one that the DSN wants is met with."""
+    return asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError
 
 
 def _said(why: Exception) -> str:
@@ -141,7 +146,7 @@ async def _database(asyncpg: Any, settings: Restore, name: str, run: Run) -> Asy
         try:
             async with _connected(asyncpg, settings, None) as connection:
                 await _drop(connection, name)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as why:
+        except _away(asyncpg) as why:
             run.evidence("Left behind", f'The database "{name}" could not be dropped: {_said(why)}')
 
 

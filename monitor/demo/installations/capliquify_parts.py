@@ -19,7 +19,7 @@ from monitor.demo.parts.machine import Machine
 from monitor.demo.parts.memory_group import MemoryGroup
 from monitor.demo.parts.postgres import dump_into
 from monitor.demo.parts.site import Site
-from monitor.demo.servers import Postgres
+from monitor.demo.servers import DATABASE_AWAY, Postgres
 
 DAY = 86_400.0
 PAGE = '<!doctype html><div id="root"></div><script type="module" src="/assets/index.js"></script>'
@@ -151,7 +151,7 @@ class CapliquifyParts(Installation):
 
     async def report(self) -> None:
         """A report that somebody looks at every few minutes."""
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # without the database there is none
+        with suppress(*DATABASE_AWAY):  # without the database there is none
             connection = await asyncpg.connect(self.address("app"), timeout=5)
             try:
                 await connection.fetch("SELECT count(*), pg_sleep($1) FROM stock", SLOW if self.report_is_slow else 0.0)

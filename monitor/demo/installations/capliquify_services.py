@@ -13,6 +13,7 @@ from aiohttp import web
 
 from monitor.demo.parts.served import Served
 from monitor.demo.ports import free_port
+from monitor.demo.servers import DATABASE_AWAY
 
 POOL = 4
 """Connections of the backend's pool."""
@@ -21,8 +22,6 @@ PATIENCE = 0.3
 LONG = 5.0
 """The same for what takes long and is not asked for by anybody who waits."""
 PASSWORD = "correct horse"
-
-Unreachable = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Log:
@@ -101,7 +100,7 @@ class Backend(Served):
         try:
             async with asyncio.timeout(PATIENCE):
                 await self.run("SELECT 1")
-        except Unreachable as why:
+        except DATABASE_AWAY as why:
             self.log.write("ERROR", f"health: Database connection failed: {type(why).__name__}")
             return web.json_response({"status": "error", "database": "disconnected"}, status=503)
         self.log.write("INFO", "GET /api/health 200")
@@ -123,7 +122,7 @@ class Backend(Served):
         except TimeoutError:
             self.log.write("ERROR", f"pool: timeout, no connection became free within {PATIENCE:g} s")
             return web.json_response({"error": "Service unavailable"}, status=503)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as why:
+        except DATABASE_AWAY as why:
             self.log.write("ERROR", f"GET {request.path} 500 {why}")
             return web.json_response({"error": "Internal server error"}, status=500)
         return web.json_response({"stock": []})

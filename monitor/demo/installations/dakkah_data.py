@@ -10,7 +10,7 @@ import asyncpg
 from monitor.demo.installation import Installation, fault, together
 from monitor.demo.parts.postgres import connections
 from monitor.demo.process import ASK_EVERY
-from monitor.demo.servers import Postgres, Valkey
+from monitor.demo.servers import DATABASE_AWAY, Postgres, Valkey
 
 DATABASE = "medusa"
 CONNECTIONS = 20
@@ -100,7 +100,7 @@ class DakkahData(Installation):
                     await connection.fetch(statement, timeout=PATIENCE)
             finally:
                 connection.terminate()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except DATABASE_AWAY:
             return False
         return True
 

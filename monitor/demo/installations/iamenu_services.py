@@ -11,9 +11,10 @@ from redis.exceptions import RedisError
 
 from monitor.demo.installation import fault
 from monitor.demo.installations.iamenu_cache import Cache
-from monitor.demo.installations.iamenu_shop import DOWN, SEARCH, Shop
+from monitor.demo.installations.iamenu_shop import SEARCH, Shop
 from monitor.demo.parts.site import Site
 from monitor.demo.parts.socketio import SocketIoServer
+from monitor.demo.servers import DATABASE_AWAY
 
 FIND = f"""
 SELECT id, name, ts_rank({SEARCH}, query) AS relevance
@@ -47,7 +48,7 @@ class Services(Shop, Cache):
     async def _health(self, request: web.Request) -> web.Response:
         try:
             await self.pool.fetchval("SELECT 1")
-        except DOWN as why:
+        except DATABASE_AWAY as why:
             return web.json_response({"status": "error", "database": str(why)}, status=503)
         cache = "unavailable"
         with suppress(RedisError, OSError):
@@ -68,7 +69,7 @@ class Services(Shop, Cache):
             return web.json_response(text=str(held))
         try:
             rows = await self.pool.fetch(FIND, asked)
-        except DOWN as why:
+        except DATABASE_AWAY as why:
             return web.json_response({"error": f"cannot search: {why}"}, status=503)
         found = json.dumps([{"id": one["id"], "name": one["name"], "relevance": one["relevance"]} for one in rows])
         with suppress(RedisError, OSError):
@@ -78,7 +79,7 @@ class Services(Shop, Cache):
     async def _analytics_health(self, request: web.Request) -> web.Response:
         try:
             days = await self.pool.fetchval('SELECT count(*) FROM business."AnalyticsDaily"')
-        except DOWN as why:
+        except DATABASE_AWAY as why:
             return web.json_response({"status": "error", "error": str(why)}, status=503)
         return web.json_response({"status": "ok" if days else "empty"})
 

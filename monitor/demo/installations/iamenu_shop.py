@@ -11,7 +11,7 @@ import asyncpg
 
 from monitor.demo.installation import Installation, fault
 from monitor.demo.process import ASK_EVERY
-from monitor.demo.servers import Postgres
+from monitor.demo.servers import DATABASE_AWAY, Postgres
 
 DATABASE = "iamenu"
 SEARCH = "to_tsvector('portuguese', name || ' ' || description)"
@@ -48,8 +48,6 @@ WHERE "createdAt" <= to_timestamp($1) AND (status = 'paid' OR $2) GROUP BY 1
 """
 BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
 DAY = 86_400.0
-DOWN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What a client of a PostgreSQL meets that is not there."""
 
 
 class Shop(Installation):
@@ -88,7 +86,7 @@ class Shop(Installation):
     async def _minute(self) -> None:
         """An order comes, and the analytics are made of those that there are."""
         now = self.now()
-        with contextlib.suppress(*DOWN):
+        with contextlib.suppress(*DATABASE_AWAY):
             async with self.pool.acquire() as connection, connection.transaction():
                 # Where the clock was put back, what was ordered later has not happened yet.
                 await connection.execute(FORGET_LATER, self._newest, now)

@@ -16,6 +16,7 @@ import asyncpg
 from aiohttp import web
 
 from monitor.demo.parts.site import Site
+from monitor.demo.servers import DATABASE_AWAY
 
 PATIENCE = 8.0
 """Seconds that it waits for its database."""
@@ -36,7 +37,6 @@ CREATE TABLE prices (service text PRIMARY KEY, cents int NOT NULL);
 INSERT INTO prices VALUES ('Wash and fold', 650), ('Shirt', 290), ('Duvet', 1900);
 """
 
-Failure = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -96,7 +96,7 @@ class Application:
             began, number = monotonic(), f"req_{secrets.randbelow(10**13):013}"
             try:
                 response = await handler(request)
-            except Failure as why:
+            except DATABASE_AWAY as why:
                 said = str(why) or type(why).__name__
                 self._log(f"❌ [ERROR] [{number}] {request.method} {request.path}: {said}")
                 response = web.json_response({"error": "internal error", "request": number}, status=500)
@@ -122,7 +122,7 @@ class Application:
         """Whether it can work, its database included."""
         try:
             await self._rows("SELECT 1")
-        except Failure as why:
+        except DATABASE_AWAY as why:
             body = {"status": "not ready", "database": str(why) or type(why).__name__}
             return web.json_response(body, status=503)
         return web.json_response({"status": "ready", "database": "connected"})

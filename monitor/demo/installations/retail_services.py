@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import asyncpg
 from aiohttp import web
 
 from monitor.demo.certificates import Authority
@@ -16,7 +15,7 @@ from monitor.demo.installation import fault
 from monitor.demo.installations.retail_data import RetailData
 from monitor.demo.parts.bullmq import HANGS, BullQueue
 from monitor.demo.parts.site import Site
-from monitor.demo.servers import Valkey
+from monitor.demo.servers import DATABASE_AWAY, Valkey
 
 SLOW = 2.05
 """Seconds that API and shop take when they are slow."""
@@ -83,7 +82,7 @@ class RetailServices(RetailData):
             async with asyncio.timeout(DATABASE_WITHIN):
                 connection = await self.app_session()
                 await connection.close()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InternalClientError) as why:
+        except DATABASE_AWAY as why:
             details = {"database": {"status": "down", "message": str(why)}}
         up = details["database"]["status"] == "up"
         said = {"status": "ok" if up else "error", "details": details}
