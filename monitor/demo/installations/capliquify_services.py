@@ -17,7 +17,7 @@ from monitor.demo.servers import DATABASE_AWAY
 
 POOL = 4
 """Connections of the backend's pool."""
-PATIENCE = 0.3
+PATIENCE = 1.0
 """Seconds that the backend waits for a connection of its pool, and for the database."""
 LONG = 5.0
 """The same for what takes long and is not asked for by anybody who waits."""
