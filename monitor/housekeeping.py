@@ -137,15 +137,16 @@ class Files:
     """Notices that the configuration's files changed: content, names in their folders, and swapped symlinks alike."""
 
     def __init__(self, app: App) -> None:
-        self._seen = _signature(app.config.files)
+        self._seen: tuple[object, ...] | None = _signature(app.config.files)
 
     async def look(self, app: App) -> None:
-        """Reload when something is different; the same look does not reload twice."""
-        now = _signature(app.config.files)
+        """Reload when something is different, and once more where that brought other files."""
+        files = app.config.files
+        now = _signature(files)
         if now != self._seen:
-            self._seen = now
             await app.reload("file change")
-            self._seen = _signature(app.config.files)
+            # As it was before they were read: what changes while they are read is different the next time.
+            self._seen = now if app.config.files == files else None
 
 
 def _signature(files: tuple[Path, ...]) -> tuple[object, ...]:

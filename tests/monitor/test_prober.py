@@ -1,10 +1,14 @@
 """Asking: deadline, retries, whose fault it is, and that nothing is raised or left behind."""
 
 import asyncio
+import contextlib
 
+import pytest
 from pydantic import SecretStr
 
 from checks.base import Check, Errored, Failed, Outcome, Reason, Run
+from checks.wire.fault import WireError
+from checks.wire.patience import Patience
 from monitor.prober import Prober
 from tests.clock import run
 
@@ -32,6 +36,20 @@ class Scripted(Check):
             case "stall":
                 asyncio.get_running_loop()._virtual.waited += 60.0
                 await asyncio.sleep(1e6)
+            case "step":
+                with Patience(self.timeout) as patience:
+                    patience.doing("hello", "read_timeout", "no greeting", ours=True)
+                    asyncio.get_running_loop()._virtual.waited += self.timeout * 1.1
+                    try:
+                        await patience.wait(asyncio.get_running_loop().create_future())
+                    except WireError as why:
+                        raise Errored(Reason.READ_TIMEOUT, why.sentence) from None
+            case "library":
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.timeout * 0.9):
+                        asyncio.get_running_loop()._virtual.waited += self.timeout * 1.1
+                        await asyncio.shield(asyncio.get_running_loop().create_future())
+                raise Errored(Reason.READ_TIMEOUT, "no greeting within 5 s")
         run.record("size_bytes", 5.0)
 
 
@@ -80,6 +98,12 @@ def test_a_deadline_missed_by_ourselves_is_unknown_not_down():
     result, _, _ = ask("stall", timeout="5s", retries=0)
     assert (result.outcome, result.reason) == (Outcome.ERROR, Reason.INTERNAL)
     assert "runwatch was busy" in result.sentence
+
+
+@pytest.mark.parametrize("deadline", ["step", "library"])
+def test_where_the_loop_stood_still_across_both_deadlines_the_one_that_names_the_step_is_told(deadline):
+    result, _, _ = ask(deadline, timeout="5s", retries=0)
+    assert (result.outcome, result.sentence) == (Outcome.ERROR, "no greeting within 5 s")
 
 
 def test_our_own_trouble_and_a_bug_are_errors():
