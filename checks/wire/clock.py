@@ -70,7 +70,7 @@ def arrival(ancillary: list[tuple[int, int, bytes]], offset: float) -> tuple[flo
         if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPING and len(data) >= 16:
             seconds, nanoseconds = _FIRST_STAMP(data)
             came = seconds + nanoseconds * 1e-9 - offset
-            if seconds and came <= now + STEP and abs(time() - now - offset) < STEP:
+            if seconds and came <= now + STEP and abs(wall_offset() - offset) < STEP:
                 return (came if came < now else now), True
     return now, False
 
