@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, closing, suppress
 from typing import Any, cast
 
 from checks.dns import Dns
+from monitor.demo.ports import free_port
 
 Answer = Callable[[bytes], list[bytes]]
 ADDRESS = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 300, 4) + bytes([192, 0, 2, 1])
@@ -59,7 +60,7 @@ async def serving(
     by_udp: Answer, by_tcp: Answer | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[int]:
     """A name server on UDP, and on TCP (or TLS) at the same port."""
-    loop = asyncio.get_running_loop()
+    loop, port = asyncio.get_running_loop(), free_port()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Somebody may hang up, or not speak DNS at all; not every Python closes what a broken task leaves open.
@@ -68,8 +69,7 @@ async def serving(
             for reply in (by_tcp or by_udp)(await reader.readexactly(size)):
                 writer.write(len(reply).to_bytes(2, "big") + reply)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-    port = server.sockets[0].getsockname()[1]
+    server = await asyncio.start_server(connected, "127.0.0.1", port, ssl=tls)
     transport, _ = await loop.create_datagram_endpoint(lambda: Server(by_udp), ("127.0.0.1", port))
     try:
         yield port

@@ -200,7 +200,7 @@ def test_what_is_no_list_is_refused(body: bytes) -> None:
 async def test_faults_and_credentials() -> None:
     await fails(check(f"http://127.0.0.1:{web.closed_port()}"), Reason.CONNECT_REFUSED, "cannot ask Alertmanager at")
     async with web.serving(web.hang) as server:
-        await fails(check(server.url(), timeout="200ms"), Reason.READ_TIMEOUT)
+        await fails(check(server.url(), timeout="1s"), Reason.READ_TIMEOUT)
     async with web.serving(web.reply(b"gone", "410 Gone")) as server:
         await fails(check(server.url()), Reason.STATUS, "answered 410")
     async with web.serving(web.reply(b"", "503 Away")) as server:

@@ -102,7 +102,7 @@ async def test_credentials_come_from_the_environment_or_a_profile(
 async def test_a_source_of_credentials_that_fails_or_hangs_is_ours(moto: Moto, tmp_path: Path) -> None:
     (tmp_path / "config").write_text(
         f"[profile broken]\ncredential_process = {sys.executable} -c 'raise SystemExit(3)'\n"
-        f"[profile slow]\ncredential_process = {sys.executable} -c 'import time; time.sleep(0.4)'\n"
+        f"[profile slow]\ncredential_process = {sys.executable} -c 'import time; time.sleep(2)'\n"
     )
     await errs(check(moto, profile="broken"), Reason.AUTH, "cannot find credentials for AWS")
     slow = check(moto, profile="slow").model_copy(update={"timeout": 0.2})

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from checks.base import Outcome, Reason
 from checks.command import Command
+from monitor.demo.ports import free_port
 from tests.checks.probing import asked, errs, evidence, fails, result_of, value, values
 from tests.checks.programs import command, program, shell
 from tests.skips import missing
@@ -33,8 +34,8 @@ async def serving(answer=b"HTTP/1.0 200 OK\r\n\r\nhello"):
             writer.write(answer)
             await writer.drain()
 
-    server = await asyncio.start_server(greet, "127.0.0.1", 0)
-    return server, str(server.sockets[0].getsockname()[1])
+    port = free_port()
+    return await asyncio.start_server(greet, "127.0.0.1", port), str(port)
 
 
 async def test_check_disk_says_what_the_kernel_says(plugins, tmp_path):

@@ -71,7 +71,7 @@ async def test_cut_or_silent_anywhere_it_fails_and_leaves_nothing(
         proxy.cut_after = after
         await fails(check, Reason.PROTOCOL)
         proxy.cut_after, proxy.blackhole_after = None, after
-        await fails(check.model_copy(update={"timeout": 0.3}), Reason.READ_TIMEOUT, "is connected, but does not answer")
+        await fails(check.model_copy(update={"timeout": 1.0}), Reason.READ_TIMEOUT, "is connected, but does not answer")
 
 
 async def test_nobody_there_and_nobody_let_in(broker: Valkey) -> None:

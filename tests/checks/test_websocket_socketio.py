@@ -104,7 +104,7 @@ async def test_first_packets_that_are_none(packet: str, sentence: str) -> None:
 )
 async def test_answers_to_connect(said: bytes, reason: Reason, sentence: str) -> None:
     async with serving(agreeing(SESSION, text(said))) as server:
-        await fails(check(server.port, socketio=True, timeout="300ms"), reason, sentence)
+        await fails(check(server.port, socketio=True, timeout="1s"), reason, sentence)
 
 
 async def test_a_refusal_in_odd_words() -> None:

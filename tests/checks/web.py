@@ -15,6 +15,7 @@ from pathlib import Path
 import trustme
 
 from checks.base import Check, Errored, Failed, Reason, Run
+from monitor.demo.ports import free_port
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -216,7 +217,9 @@ def full() -> Iterator[int]:
 
 def closed_port(host: str = "127.0.0.1") -> int:
     """A port where nobody listens."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+    if ":" not in host:
+        return free_port()
+    with socket.socket(socket.AF_INET6) as sock:
         sock.bind((host, 0))
         port: int = sock.getsockname()[1]
         return port
