@@ -19,5 +19,5 @@ async def prometheus(folder: Path, **fields: Any) -> AsyncIterator[Prometheus]:
         site.answers("/good", "widgets 7\n", content_type="text/plain")
         site.answers("/broken", status=500)
         jobs = {"good": [f"{site.url}/good"], "broken": [f"{site.url}/broken"]}
-        async with running(Prometheus(folder, **{"jobs": jobs, **fields})) as server:
+        async with running(Prometheus(folder, **{"jobs": jobs, "interval": "300ms", **fields})) as server:
             yield server

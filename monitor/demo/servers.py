@@ -145,7 +145,11 @@ class Postgres(Server):
             shutil.copytree(self._template, self.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("log"))
 
     def _command(self) -> list[str]:
-        settings = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "", **self.settings}
+        settings = {
+            "fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
+            "dynamic_shared_memory_type": "mmap",  # in its folder: a server that is killed leaves nothing in /dev/shm
+            **self.settings,
+        }  # fmt: skip
         words = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         return [str(postgres_tool("postgres")), "-D", str(self.data), "-p", str(self.port), *words]
 

@@ -97,7 +97,7 @@ async def watching(
         try:
             await watch.stop()
         finally:
-            await watch.threaded.call(watch.installation.heal_all())
+            await watch.threaded.call(watch.installation.heal_all(), STARTS_WITHIN)
 
 
 @pytest_asyncio.fixture

@@ -24,12 +24,17 @@ class Threaded:
         self._thread.start()
 
     def wait(self, work: Coroutine[Any, Any, T], within: float) -> T:
-        """Do this there; blocks."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(within)
+        """Do this there; blocks. What takes longer is cancelled: nothing may be made while all is taken away."""
+        done = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return done.result(within)
+        except TimeoutError:
+            done.cancel()
+            raise
 
-    async def call(self, work: Coroutine[Any, Any, T]) -> T:
+    async def call(self, work: Coroutine[Any, Any, T], within: float = ACTS_WITHIN) -> T:
         """Do this there."""
-        async with asyncio.timeout(ACTS_WITHIN):
+        async with asyncio.timeout(within):
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
     def end(self) -> None:

@@ -119,4 +119,4 @@ class Workers:
         request = DescribeTaskQueueRequest(namespace=self.client.namespace, report_stats=True)
         request.task_queue.name = TASK_QUEUE
         request.task_queue_type = kind  # type: ignore[assignment]
-        return await self.client.workflow_service.describe_task_queue(request)
+        return await self.client.workflow_service.describe_task_queue(request, retry=True)

@@ -35,6 +35,7 @@ class Logs(Installation):
         self._silent = False
         self._more: list[Event] = []
         self._newest = 0.0
+        self._writes = asyncio.Lock()
         self.aws = await self.server(CloudWatch(self.folder / "cloudwatch"))
         await asyncio.to_thread(self.aws.lock)
         await asyncio.to_thread(self.aws.open, GROUP, "app-stream")
@@ -52,6 +53,10 @@ class Logs(Installation):
         self.every(PERIOD, self._write)
 
     async def _write(self) -> None:
+        async with self._writes:
+            await self._batch()
+
+    async def _batch(self) -> None:
         now = self.now()
         if now < self._newest:
             # The clock was put back: what was written later has not happened yet.
@@ -75,8 +80,9 @@ class Logs(Installation):
 
     async def _cleared(self) -> None:
         """Nothing of what was logged is left, as after a deleted stream."""
-        await asyncio.to_thread(self.aws.empty)
-        await self._write()
+        async with self._writes:  # the stream is away for a moment
+            await asyncio.to_thread(self.aws.empty)
+            await self._batch()
 
     @asynccontextmanager
     async def _also(self, *events: Event) -> AsyncIterator[None]:

@@ -42,7 +42,7 @@ class Tools(Installation):
         self.exporter.answers("/metrics", "node_load1 0.4\n", content_type="text/plain")
         jobs = {"services": [f"{self.traffic.url}/metrics"], "node": [f"{self.exporter.url}/metrics"]}
         self.alertmanager = await self.server(Alertmanager(self.folder / "alertmanager"))
-        self.prometheus = await self.server(Prometheus(self.folder / "prometheus", jobs=jobs, interval="1s"))
+        self.prometheus = await self.server(Prometheus(self.folder / "prometheus", jobs=jobs))
         await self.prometheus.scraped()
         self.environment |= {
             "IAMENU_STRIPE_KEY": KEY,

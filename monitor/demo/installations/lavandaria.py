@@ -100,7 +100,7 @@ class Lavandaria(Parts):
             await containers.look()
         yield
         await self.password_of_application(self.password)
-        await containers.look()
+        await containers.recover()
 
     @fault("L09", "the application's container needs nearly all the memory that it may have")
     async def much_memory(self) -> AsyncIterator[None]:

@@ -17,6 +17,7 @@ FIRST = ("--cgroup-parent=/", "--cpu-shares=262144")
 """So that they can keep a CPU busy, whoever else wants it."""
 FAILURES = 3
 """Health checks that must fail in a row."""
+HEALTHY = "healthy\nhealthy"
 DONE_WITHIN = 10.0
 
 SCRIPT = f"""
@@ -86,8 +87,16 @@ class Containers:
 
     async def look(self) -> None:
         """Have the health checks done once, as an engine does by itself where it has timers."""
-        for name in self._commands:
-            await asyncio.to_thread(self.engine.podman, "healthcheck", "run", name, check=False)
+        looks = (
+            asyncio.to_thread(self.engine.podman, "healthcheck", "run", name, check=False) for name in self._commands
+        )
+        await asyncio.gather(*looks)
+
+    async def recover(self) -> None:
+        """Have them done until both containers are healthy."""
+        async with asyncio.timeout(DONE_WITHIN):
+            while await self.podman("inspect", "-f", "{{.State.Health.Status}}", *self._commands) != HEALTHY:
+                await self.look()
 
     async def done(self) -> None:
         """Return when the application's container has done and logged all that it was told."""

@@ -67,7 +67,7 @@ class Parts(Installation):
         self.stack.push_async_callback(self.application.stop)
         await self.application.start()
         if self.recorded is None:
-            await self.containers.look()
+            await self.containers.recover()
         self.env_file = self.folder / "env"
         self.write_env(secrets.token_hex(32), 30 * DAY)
         self.backups = Backups(self.folder / "backups", lambda: self.now())

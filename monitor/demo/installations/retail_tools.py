@@ -34,7 +34,7 @@ class RetailTools(Installation):
             "RETAIL_SENTRY_ORGANIZATION": "retail",
             "RETAIL_SENTRY_TOKEN": "sntrys-demo-token",
         }
-        await self.prometheus.until("sum(rate(http_requests_total[5m]))")
+        await self.prometheus.until("sum(rate(http_requests_total[5m]))", within=20.0)
 
     def _errors(self, count: int) -> None:
         data = [{"project": "retail-super-app", "count()": count}]

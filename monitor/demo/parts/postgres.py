@@ -21,7 +21,7 @@ CLOSES_WITHIN = 2.0
 
 @asynccontextmanager
 async def connections(
-    address: str, count: int, *, application: str = "", patience: float = 0.5
+    address: str, count: int, *, application: str = "", patience: float = 3.0
 ) -> AsyncIterator[list[asyncpg.Connection[asyncpg.Record]]]:
     """So many connections until the end, or as many as there are; TooManyConnectionsError where there is none.
 

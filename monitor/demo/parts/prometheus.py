@@ -22,7 +22,7 @@ class Prometheus(Server):
     """One Prometheus. It begins to scrape, and looks for Alertmanagers, five seconds after its start.
 
     `jobs` are the URLs of metrics by the name of the job, `rules` what stands under `rules` in a group, in the words
-    of its own configuration; `alertmanagers` are URLs. `interval` is of scrapes and of rules.
+    of its own configuration; `alertmanagers` are URLs. `interval` is of scrapes, which may take as long, and rules.
     """
 
     title = "Prometheus"
@@ -37,7 +37,7 @@ class Prometheus(Server):
         rules: Sequence[Mapping[str, Any]] = (),
         alertmanagers: Sequence[str] = (),
         external_labels: Mapping[str, str] | None = None,
-        interval: str = "300ms",
+        interval: str = "1s",
     ) -> None:
         super().__init__(folder, port)
         self.jobs = {job: list(urls) for job, urls in (jobs or {}).items()}
