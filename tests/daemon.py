@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import aiohttp
 
+from monitor.demo.ports import free_port
+
 DEADLINE = 9.0
 
 
@@ -122,14 +124,13 @@ class Target:
     """A TCP target that is up or down: the same port all the time."""
 
     def __init__(self) -> None:
-        self.port = 0
+        self.port = free_port()
         self._server: asyncio.Server | None = None
 
     async def up(self) -> Self:
         """Listen."""
         if self._server is None:
             self._server = await asyncio.start_server(self._greet, "127.0.0.1", self.port, reuse_address=True)
-            self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def down(self) -> None:

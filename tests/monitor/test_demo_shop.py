@@ -108,6 +108,7 @@ async def test_a_broken_shop_is_gone_and_comes_back_with_the_faults_that_it_had(
         await get(f"{shop.application.url}/", within=0.75)
     await shop.break_part("shop")
     assert await shop.heal_all() == "shop is healed; slow is healed"
+    assert (await get(shop.application.url))[0] == 200  # its connections are new
     assert (await get(f"{shop.application.url}/", within=0.75))[0] == 200
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web as aioweb
 
+from monitor.demo.ports import free_port
 from tests.checks import web
 from tests.system.estate import Case, Estate, case, switch
 
@@ -33,7 +34,7 @@ async def tcp(estate: Estate) -> Case:
 async def tls(estate: Estate) -> Case:
     authority = web.Authority(estate.folder)
     contexts: list[ssl.SSLContext] = [authority.server("127.0.0.1")]
-    port = web.closed_port()
+    port = free_port()
     first = AsyncExitStack()
     await first.enter_async_context(web.serving(b"", tls=contexts[0], port=port))
     estate.stack.push_async_callback(first.aclose)

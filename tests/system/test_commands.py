@@ -147,7 +147,7 @@ checks:
 async def test_the_page_shows_every_check_and_escapes_what_targets_say(tmp_path):
     async with Inbox() as inbox:
         text = f"""
-defaults: {{interval: 300ms, timeout: 200ms, retries: 0}}
+defaults: {{interval: 5s, timeout: 4s, retries: 0}}
 checks:
   - name: hostile
     kind: http

@@ -1,7 +1,9 @@
 """The daemon without a network, with a full disk, and with both again: who is paged, and who is not."""
 
 import asyncio
+import contextlib
 import json
+import socket
 from typing import Self
 
 from monitor.demo.inbox import Inbox
@@ -10,42 +12,61 @@ from tests.daemon import DEADLINE, Daemon, Target
 MANY = 200
 
 
-class Speaker:
-    """A target that greets everybody, or takes connections and says nothing: what a dead network looks like."""
+class Host:
+    """A target that lets everybody in, or drops every packet: what a dead network looks like.
 
-    def __init__(self) -> None:
-        self.silent = False
-        self._held: list[asyncio.StreamWriter] = []
+    The kernel does both: nobody waits for this process, however late it is.
+    """
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._greet, "127.0.0.1", 0, backlog=1_000)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.port = self._socket.getsockname()[1]
+        self._fillers: list[socket.socket] = []
+        self.appear()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        self.silent = False  # who is just being let in is not held any more
-        for writer in self._held:
-            writer.close()
+        self.vanish()
+        self._socket.close()
+        self._empty()
 
-    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.silent:
-            self._held.append(writer)
-            return
-        writer.write(b"hello\n")
-        writer.close()
+    def appear(self) -> None:
+        """Let everybody in."""
+        self._empty()
+        self._socket.listen(1_000)
+        asyncio.get_running_loop().add_reader(self._socket, self._let_in)
+
+    def vanish(self) -> None:
+        """Drop whatever comes: nobody accepts, and there is no room to wait."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.listen(0)
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(self._socket.getsockname())
+            self._fillers.append(filler)
+
+    def _empty(self) -> None:
+        while self._fillers:
+            self._fillers.pop().close()
+
+    def _let_in(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._socket.accept()[0].close()
 
 
-def configuration(inbox: Inbox, speaker: Speaker, *anchors: Target, impaired: str = "") -> str:
+def configuration(inbox: Inbox, host: Host, *anchors: Target, impaired: str = "") -> str:
     asked = ", ".join(f"'tcp://127.0.0.1:{anchor.port}'" for anchor in anchors)
     checks = "\n".join(
-        f"  - {{name: t{number}, kind: tcp, address: '127.0.0.1:{speaker.port}', steps: [{{expect: hello}}],"
+        f"  - {{name: t{number}, kind: tcp, address: '127.0.0.1:{host.port}',"
         " alerts: [{alert: Down, when: failed}, {alert: Unknown, when: error}]}"
         for number in range(MANY)
     )
     return f"""
 defaults: {{interval: 1s, timeout: 500ms, retries: 0}}
-impaired: {{anchors: [{asked}], timeout: 300ms, interval: 1s, receiver: sms, {impaired}}}
+impaired: {{anchors: [{asked}], timeout: 1s, interval: 1s, receiver: sms, {impaired}}}
 route: {{receiver: team, group_by: [alertname]}}
 receivers:
   - name: team
@@ -79,15 +100,15 @@ async def outcomes(daemon: Daemon, wanted: str) -> list[dict]:
 async def test_without_a_network_one_page_says_so_and_with_it_again_what_is_down_is_paged(tmp_path):
     async with (
         Inbox() as inbox,
-        Speaker() as speaker,
+        Host() as host,
         Target() as first,
         Target() as second,
-        Daemon(tmp_path, configuration(inbox, speaker, first, second)) as daemon,
+        Daemon(tmp_path, configuration(inbox, host, first, second)) as daemon,
     ):
         await outcomes(daemon, "ok")
         await first.down()
         await second.down()
-        speaker.silent = True
+        host.vanish()
         async with asyncio.timeout(DEADLINE):
             await inbox.until(lambda message: message.path == "/hook/sms")
         checks = await outcomes(daemon, "error")
@@ -103,7 +124,7 @@ async def test_without_a_network_one_page_says_so_and_with_it_again_what_is_down
         assert "blind for" in json.dumps(over.body) and "were not judged" in json.dumps(over.body)
         assert {alert for _, alert, _ in told(inbox, "team")} == {"Down"}
         await daemon.logged("no longer impaired", lambda line: line["checks"] == MANY)
-        speaker.silent = False
+        host.appear()
         async with asyncio.timeout(DEADLINE):
             await inbox.until(lambda message: message.path == "/hook/team" and message.body["status"] == "resolved")
 
@@ -111,14 +132,14 @@ async def test_without_a_network_one_page_says_so_and_with_it_again_what_is_down
 async def test_a_disk_that_is_nearly_full_is_told_before_it_is(tmp_path):
     async with (
         Inbox() as inbox,
-        Speaker() as speaker,
-        Daemon(tmp_path, configuration(inbox, speaker, impaired="min_free: 900000TB")) as daemon,
+        Host() as host,
+        Daemon(tmp_path, configuration(inbox, host, impaired="min_free: 900000TB")) as daemon,
     ):
         async with asyncio.timeout(DEADLINE):
             await inbox.until(lambda message: message.body["status"] == "firing")
         assert await daemon.metric('runwatch_impaired{cause="disk"}') == 1
         assert (await daemon.get("/-/healthy"))[0] == 200
-        daemon.file.write_text(configuration(inbox, speaker, impaired="min_free: 0B"))
+        daemon.file.write_text(configuration(inbox, host, impaired="min_free: 0B"))
         async with asyncio.timeout(DEADLINE):
             await inbox.until(lambda message: message.body["status"] == "resolved")
         assert told(inbox, "sms") == [

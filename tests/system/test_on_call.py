@@ -116,7 +116,7 @@ async def test_a_silence_is_on_disk_when_the_command_returns(tmp_path: Path):
 
 async def test_a_drill_reaches_everybody_and_is_measured(tmp_path: Path):
     async with Inbox() as inbox, Target() as target, Daemon(tmp_path, configuration(inbox, target)) as daemon:
-        printed = await ask(daemon, "drill", "--for", "500ms")
+        printed = await ask(daemon, "drill", "--for", "3s")
         assert "on-call by webhook: page accepted after" in printed
         assert "lead by webhook: page accepted after" in printed
         assert await daemon.metric('runwatch_drill_accepted_seconds{integration="webhook",receiver="lead"}') < 5

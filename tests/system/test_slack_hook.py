@@ -110,8 +110,8 @@ async def test_what_slack_did_not_sign_now_is_refused(on_call):
     now = time.time()
     for signing in (
         {"secret": "another"},
-        {"at": now - PATIENCE - 2},
-        {"at": now + PATIENCE + 2},
+        {"at": now - PATIENCE - 60},
+        {"at": now + PATIENCE + 60},
         {"X-Slack-Signature": ""},
         {"X-Slack-Signature": "v0=ü"},
         {"X-Slack-Request-Timestamp": "yesterday"},
