@@ -112,17 +112,21 @@ class Drills:
 
     async def run(self) -> None:
         """Hold drills as the calendar says, until cancelled."""
+        wall = self._app.clock.wall()
         while True:
             self._replanned.clear()
-            drill, wall = self._app.config.on_call.drill, self._app.clock.wall()
+            drill = self._app.config.on_call.drill
             due = None if drill is None else next_drill(drill, wall)
             try:
                 # The calendar's clock may be set meanwhile: no wait is so long that one could miss that.
                 async with asyncio.timeout(None if due is None else min(LONGEST_WAIT, due - wall)):
                     await self._replanned.wait()
             except TimeoutError:
-                if drill is not None and due is not None and self._app.clock.wall() >= due:
+                wall = self._app.clock.wall()  # read once: what is due now is held, what is due later is still to come
+                if drill is not None and due is not None and wall >= due:
                     self.hold(drill.receivers or self._app.config.receivers, drill.severity, drill.lasts)
+            else:
+                wall = self._app.clock.wall()
 
     def hold(self, receivers: Iterable[str], severity: Severity, lasts: float) -> list[Exercise]:
         """A drill for each of these receivers that has a way to be told."""

@@ -15,6 +15,7 @@ from monitor.demo.inbox_mail import Mail, MailServer
 from monitor.demo.inbox_page import render
 from monitor.demo.inbox_presses import Presser
 from monitor.demo.inbox_rules import PAGERDUTY_LARGEST, Desk, event_problems, slack_problem
+from monitor.demo.ports import free_port
 
 BODY = web.RequestKey("body", Any)
 SIZE = web.RequestKey("size", int)
@@ -65,7 +66,7 @@ class Inbox:
     """
 
     def __init__(self, port: int = 0) -> None:
-        self.port = port
+        self.port = port or free_port()
         self.messages: list[Received] = []
         self.faults: list[Fault] = []
         self.desk = Desk()
@@ -84,7 +85,7 @@ class Inbox:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> Self:
-        """Listen; port 0 becomes a free one, which stays the same over `refuse` and `accept`."""
+        """Listen."""
         app = web.Application(client_max_size=2**21, middlewares=[self._record])
         app.add_routes(
             [
@@ -117,7 +118,6 @@ class Inbox:
         if self._site is None:
             self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
             await self._site.start()
-            self.port = int(self._runner.addresses[0][1])
 
     async def refuse(self) -> None:
         """Take no new connections."""

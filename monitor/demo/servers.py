@@ -24,6 +24,8 @@ __all__ = ["DATABASE_AWAY", "NotStarted", "Postgres", "Server", "Temporal", "Val
 
 DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What a client of a PostgreSQL meets that is not there, slow or ending; the last where it ends amid a statement."""
+OWN_CLOCK_SHARES = ("faketime_shm_", "sem.faketime_sem_")
+"""What libfaketime has in /dev/shm, before the number of the process; it stumbles over the first without the second."""
 IPC_RMID = 0
 """Of shmctl(2): the segment goes with the last that is attached to it."""
 
@@ -88,6 +90,17 @@ class Postgres(Server):
         await super().kill()
         if segment is not None:
             ctypes.CDLL(None).shmctl(segment, IPC_RMID, None)
+        self._forget_clock(self._process)
+
+    async def stop(self) -> None:
+        """Ask it to end at once, in order; kill it when it does not."""
+        await super().stop()
+        self._forget_clock(self._process)
+
+    def _forget_clock(self, ended: subprocess.Popen[bytes] | None) -> None:
+        if self._own_clock and ended is not None:
+            for name in OWN_CLOCK_SHARES:
+                Path("/dev/shm", f"{name}{ended.pid}").unlink(missing_ok=True)
 
     def _shared_memory(self) -> int | None:
         """The id of the segment by which it knows that its folder is in use: the seventh line of its postmaster.pid."""
@@ -111,6 +124,7 @@ class Postgres(Server):
         except subprocess.TimeoutExpired:
             process.kill()
             status = process.wait()
+        self._forget_clock(process)
         if status:
             raise NotStarted(self._sentence(f"{name} ended with status {status}"))
 

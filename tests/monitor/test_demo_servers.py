@@ -167,7 +167,10 @@ async def test_a_postgres_with_its_own_clock_lets_sessions_grow_old(postgres_tem
         assert float(await asking.fetchval("SELECT extract(epoch FROM clock_timestamp())")) - began < 10
         await held.close()
         await asking.close()
+        process = (server.data / "postmaster.pid").read_text().split()[0]
+        assert [one.name for one in Path("/dev/shm").glob(f"*faketime*_{process}")]
         await server.kill()
+        assert not [one.name for one in Path("/dev/shm").glob(f"*faketime*_{process}")]
         server.clock_ahead(7200)
         await server.start()
         fresh = await server.connect()
