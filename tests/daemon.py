@@ -16,7 +16,8 @@ import aiohttp
 
 from monitor.demo.ports import free_port
 
-DEADLINE = 9.0
+DEADLINE = 30.0
+"""Seconds that a machine may take at worst."""
 
 
 class Daemon:
